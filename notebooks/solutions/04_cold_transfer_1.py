@@ -1,0 +1,2 @@
+my_destination = "+15550001111"
+third = None if my_destination is ... else await ring_and_transfer_to(my_destination)

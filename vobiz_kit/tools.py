@@ -1,0 +1,172 @@
+"""The tools that let a language model hand its caller over."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
+from pydantic import Field
+
+from vobiz_kit.call_reports import report_of
+from vobiz_kit.directory import Destination, Directory, UnknownDestination
+from vobiz_kit.errors import NumberRefused
+from vobiz_kit.jobs import end_call, settings_of
+from vobiz_kit.numbers import transfer_uri
+from vobiz_kit.outcomes import TransferOutcome, refused
+from vobiz_kit.policy import check_destination
+from vobiz_kit.transfers import cold_transfer
+
+if TYPE_CHECKING:
+    from vobiz_kit.settings import Settings
+
+E164_WORDS = "a phone number with + and country code, like +15550002222"
+
+
+class _TransferTool(llm.ToolContext):
+    """What both tools share: check, announce, transfer, and end the job or go on talking.
+
+    Args:
+        ctx: The job, of which the caller is transferred.
+        settings: Whose trunk and directory; those that the job is served with if None.
+        directory: The aliases that count; those of the settings if None.
+        announcement: What the agent says before the transfer; ``{who}`` is the destination.
+            "" for nothing.
+        ringing_timeout_s: Whole seconds that the target may take to answer.
+    """
+
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings | None = None,
+        *,
+        directory: Directory | None = None,
+        announcement: str = "I am connecting you to {who} now.",
+        ringing_timeout_s: int = 30,
+    ) -> None:
+        self._ctx = ctx
+        self._settings = settings or settings_of(ctx)
+        if directory is None:
+            directory = Directory.from_settings(self._settings)
+        self._directory = directory
+        self._announcement = announcement
+        self._ringing_timeout_s = ringing_timeout_s
+        self._running: set[asyncio.Task[TransferOutcome]] = set()
+        self._describe()
+        super().__init__([])  # finds the methods of this class that are tools
+
+    def _describe(self) -> None:
+        """Write this directory into the tool's schema, where the class could not know it."""
+
+    async def _hand_over(self, context: RunContext, said: str) -> None:
+        report = report_of(self._ctx)
+        await report.tell("tool", f"{context.function_call.name}({said!r})", destination=said)
+        try:
+            to = check_destination(said, self._settings, self._directory)
+            uri = transfer_uri(to.number, self._settings.vobiz_sip_domain)
+        except NumberRefused as refusal:
+            await report.conclude(refused(refusal, said, TransferOutcome))
+            raise ToolError(_refusal_for_model(refusal)) from None
+        # From here on an interruption must not cancel us: it would not stop the transfer.
+        with suppress(RuntimeError):  # the caller spoke in the meantime; that changes nothing
+            context.disallow_interruptions()
+        await self._announce(context, to)
+        task = asyncio.create_task(self._transfer(uri, to), name=f"transfer to {to}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        outcome = await asyncio.shield(task)
+        if not outcome.ok and outcome.name != "caller_hung_up":
+            raise ToolError(outcome.told)
+        raise StopResponse  # nobody is left to talk to
+
+    async def _announce(self, context: RunContext, to: Destination) -> None:
+        words = self._announcement.format(who=to.alias or "that number")
+        if words:
+            with suppress(RuntimeError):  # the session is closing: the caller has hung up
+                # Not for the model: after these words it would take the tool's result for answered.
+                await context.session.say(words, allow_interruptions=False, add_to_chat_ctx=False)
+
+    async def _transfer(self, uri: str, to: Destination) -> TransferOutcome:
+        report = report_of(self._ctx)
+        await report.tell("transfer", f"asking the carrier to connect {to}", to=to.number)
+        outcome = await cold_transfer(
+            self._ctx.api,
+            self._ctx.room,
+            uri,
+            str(to),
+            ringing_timeout_s=self._ringing_timeout_s,
+        )
+        await report.conclude(outcome)
+        if outcome.ok:
+            await end_call(self._ctx, "transferred")
+        elif outcome.name == "caller_hung_up":
+            await end_call(self._ctx, "the caller hung up")
+        return outcome
+
+
+class TransferTools(_TransferTool):
+    """``transfer_call(destination)``: to an alias of the directory, or to a number.
+
+    Use it as ``Agent(tools=TransferTools(ctx, settings).flatten())``.
+    """
+
+    @llm.function_tool
+    async def transfer_call(self, context: RunContext, destination: str) -> None:
+        """Transfer the caller to a person or a department, and leave the call.
+
+        Call it when the caller asks to be connected, put through or transferred. The caller is
+        told by this tool; say nothing yourself.
+
+        Args:
+            destination: Who the caller wants to talk to.
+        """
+        await self._hand_over(context, destination)
+
+    def _describe(self) -> None:
+        aliases = list(self._directory.aliases)
+        listed = ", ".join(aliases)
+        description = f"One of: {listed}; or {E164_WORDS}." if aliases else E164_WORDS
+
+        def choices(schema: dict[str, Any]) -> None:
+            if aliases:
+                del schema["type"]
+                schema["anyOf"] = [
+                    {"type": "string", "enum": aliases},
+                    {"type": "string", "description": E164_WORDS},
+                ]
+
+        field = Field(description=description, json_schema_extra=choices)
+        tool = self.transfer_call
+        hints = get_type_hints(tool, include_extras=True)
+        tool.__annotations__ = {**hints, "destination": Annotated[str, field]}
+        # An attribute of its own: the class's tool would be described alike for all directories.
+        self.__dict__["transfer_call"] = tool
+
+
+class CallingTools(_TransferTool):
+    """``cold_transfer(target_phone)``: to a plain number, for agents without a directory."""
+
+    @llm.function_tool
+    async def cold_transfer(self, context: RunContext, target_phone: str) -> None:
+        """Transfer the caller to a phone number, and leave the call.
+
+        Call it when the caller names a number to be transferred to. The caller is told by this
+        tool; say nothing yourself.
+
+        Args:
+            target_phone: The number with + and country code, like +15550002222.
+        """
+        await self._hand_over(context, target_phone)
+
+
+def _refusal_for_model(refusal: NumberRefused) -> str:
+    # As in the table of outcomes, the first sentence can be spoken as it stands.
+    if isinstance(refusal, UnknownDestination):
+        *others, last = refusal.aliases or ("nobody",)
+        known = f"{', '.join(others)} or {last}" if others else last
+        return f"I can connect you to {known}. Whom would you like? ({refusal.what})"
+    return (
+        f"I cannot connect you to that. (The caller is still on the line: offer something else. "
+        f"{refusal.what} {refusal.evidence})"
+    )
