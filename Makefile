@@ -17,8 +17,10 @@ help: ## What can be made
 lab: $(INSTALLED) ## The lab and JupyterLab on the first notebook (ARGS=--no-browser on a server)
 	@$(BIN)/vobiz-kit lab notebooks -- $(ARGS)
 
+# Two at a time, a file each, with a lab of its own: calls are mostly waiting for people to speak.
 test: $(INSTALLED) lint ## Everything: lint, types, unit tests, the real stack, every notebook
-	@$(BIN)/pytest --nbmake tests notebooks $(ARGS)
+	@$(BIN)/vobiz-kit lab build
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --nbmake tests notebooks $(ARGS)
 
 test-unit: $(INSTALLED) ## The fast tests of pure logic
 	@$(BIN)/pytest tests/unit $(ARGS)

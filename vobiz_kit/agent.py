@@ -7,6 +7,7 @@ means "somebody has called us". The notebooks build the same entrypoint step by 
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 import aiohttp
@@ -27,6 +28,8 @@ from vobiz_kit.voice_pipeline import voice_pipeline
 
 __all__ = ["PhoneAgent", "PhoneJob", "dial", "entrypoint", "parse_job", "start_session"]
 
+_log = logging.getLogger(__name__)
+
 INSTRUCTIONS = """You are a friendly receptionist on the telephone.
 Answer in one or two short sentences, in plain words without lists or symbols.
 When the caller asks for a person or a department, transfer the call."""
@@ -34,8 +37,8 @@ GREETING = "Hello, thanks for calling. How can I help you?"
 OUTBOUND_GREETING = "Hello, this is the automatic assistant. How can I help you?"
 
 CALLEE = "callee"
-# A hello is short. What is longer, or was not understood, is greeted all the same.
-_HELLO_ENDS_WITHIN_S = 1.5
+# Who talks for longer than that is no person who says hello; a recorded announcement may go on.
+_LONGEST_HELLO_S = 8.0
 
 
 async def entrypoint(ctx: JobContext) -> None:
@@ -84,13 +87,26 @@ class PhoneAgent(Agent):
         """Greet somebody whom we have called: when they have said hello, or after a moment.
 
         Args:
-            within: Seconds to wait for them to begin to speak.
+            within: Seconds of silence after which we speak first.
         """
-        for patience in (within, _HELLO_ENDS_WITHIN_S):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._greeted.wait(), patience)
-            if self.session.user_state != "speaking":
-                break
+        stirred = asyncio.Event()  # they began or ceased to speak
+
+        def stir(_: object) -> None:
+            stirred.set()
+
+        self.session.on("user_state_changed", stir)
+        try:
+            async with asyncio.timeout(_LONGEST_HELLO_S):
+                while not self._greeted.is_set():
+                    stirred.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stirred.wait(), within)
+                    if not stirred.is_set() and self.session.user_state != "speaking":
+                        break
+        except TimeoutError:
+            _log.info("greeting, although they are still talking")
+        finally:
+            self.session.off("user_state_changed", stir)
         await self.greet()  # which does nothing if their "hello" has been answered
 
     async def on_user_turn_completed(

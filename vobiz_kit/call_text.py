@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 # is there joins within half a second (measured).
 AGENT_LATE_S = 3.0
 _WORDS_THAT_MUST_FIT = 0.75
+# Who says "who is" may be written down as "who's", and the other way round.
+_CONTRACTIONS = (
+    (r"\bcan't\b", "cannot"),
+    (r"\bwon't\b", "will not"),
+    (r"n't\b", " not"),
+    (r"'s\b", " is"),
+    (r"'re\b", " are"),
+    (r"'m\b", " am"),
+    (r"'ll\b", " will"),
+    (r"'ve\b", " have"),
+)
 
 
 class Explanation(str):
@@ -92,4 +103,7 @@ def fits(words: str, text: str) -> bool:
 
 
 def _plain(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold().replace("'", ""))
+    spelled = text.casefold().replace("’", "'")
+    for short, full in _CONTRACTIONS:
+        spelled = re.sub(short, full, spelled)
+    return re.findall(r"[^\W_]+", spelled.replace("'", ""))

@@ -48,14 +48,14 @@ async def test_an_inbound_call_is_answered_heard_and_over_when_the_caller_hangs_
 ) -> None:
     await caller.dial(settings.vobiz_outbound_number)
     call = await agent.next_call()
-    await caller.hears("how can I help you", within=15)
+    await caller.hears("how can I help you", within=20)
     assert (call.direction, call.phone_number, call.status) == ("inbound", caller.number, "active")
     await caller.says("What are your opening hours?")
-    await call.wait_until_said("opening hours", "caller", within=10)
-    await call.wait_until_said("how can I help you", "agent", within=1)
+    await call.wait_until_said("opening hours", "caller", within=20)
+    await call.wait_until_said("how can I help you", "agent", within=20)
     hung_up = time.time()
     await caller.hang_up()
-    await call.wait_for("ended", within=5)
+    await call.wait_for("ended", within=20)
     await gone(call, settings)
     assert call.job_ended is not None
     assert call.job_ended - hung_up < 1.0  # LiveKit alone keeps it for 20 s
@@ -70,9 +70,9 @@ async def test_an_outbound_call_greets_who_picked_up_and_loses_no_first_word(
     call = await place_call(callee.number, settings)
     assert await agent.next_call() is call
     await callee.answer(within=15)
-    heard = await callee.hears("this is the automatic assistant", within=15)
+    heard = await callee.hears("this is the automatic assistant", within=20)
     assert "hello" in heard.lower()
-    await call.wait_for("active", within=5)
+    await call.wait_for("active", within=20)
     assert call.direction == "outbound"
     assert call.sip_call_id
     await call.hang_up()
@@ -84,11 +84,11 @@ async def test_an_outbound_call_greets_who_picked_up_and_loses_no_first_word(
 async def test_who_says_hello_first_is_greeted_once(
     agent: ServedAgent, callee: Phone, settings: Settings
 ) -> None:
-    await callee.behave(answer_after=0.2, says="Good morning, who is speaking?")
+    await callee.behave(answer_after=0.2, says="Good morning, what is this about?")
     call = await place_call(callee.number, settings)
-    await call.wait_for("active", within=10)
-    await callee.hears("how can I help you", within=15)
-    await call.wait_until_said("who is speaking", "caller", within=5)
+    await call.wait_for("active", within=20)
+    await callee.hears("how can I help you", within=20)
+    await call.wait_until_said("what is this about", "caller", within=20)
     spoken = [line.text for line in call.transcript if line.speaker == "agent"]
     assert len(spoken) == 1, spoken
     await call.hang_up()
@@ -107,7 +107,7 @@ async def test_a_call_that_is_not_answered_says_why(
     agent: ServedAgent, settings: Settings, number: str, name: str, sip_status: int
 ) -> None:
     call = await place_call(number, settings)
-    await call.wait_for("failed", within=15)
+    await call.wait_for("failed", within=20)
     assert call.outcome is not None
     assert (call.outcome.name, call.outcome.sip_status) == (name, sip_status)
     assert str(sip_status) in call.explain()
@@ -120,7 +120,7 @@ async def test_hanging_up_while_it_rings_stops_the_ringing(
 ) -> None:
     call = await place_call(callee.number, settings)
     await callee.wait_until("ringing", within=10)
-    await call.wait_for("ringing", within=5)
+    await call.wait_for("ringing", within=20)
     await call.hang_up()
     await callee.wait_until("ended", within=3)
     assert call.status == "failed"
@@ -141,7 +141,7 @@ async def test_a_wrong_password_of_the_trunk_is_explained(settings: Settings) ->
             wrong = Settings.load(outbound_trunk_id=made.sip_trunk_id)
             async with await serve(entrypoint, wrong) as with_wrong_trunk:
                 call = await place_call(CALLEE, wrong)
-                await call.wait_for("failed", within=15)
+                await call.wait_for("failed", within=20)
                 assert await with_wrong_trunk.next_call() is call
         finally:
             await api.sip.delete_trunk(DeleteSIPTrunkRequest(sip_trunk_id=made.sip_trunk_id))
@@ -170,16 +170,16 @@ async def test_serving_again_replaces_the_agent_and_says_goodbye_to_who_is_on_th
     first = await serve(plain_entrypoint(settings, "This is the first agent."), settings)
     await caller.dial(settings.vobiz_outbound_number)
     call = await first.next_call()
-    await caller.hears("first agent", within=15)
+    await caller.hears("first agent", within=20)
     second = await serve(plain_entrypoint(settings, "This is the second agent."), settings)
-    await caller.hears("goodbye", within=5)
-    await call.wait_for("ended", within=5)
+    await caller.hears("goodbye", within=20)
+    await call.wait_for("ended", within=20)
     assert "closed" in repr(first)
     await caller.dial(settings.vobiz_outbound_number)
-    await caller.hears("second agent", within=15)
+    await caller.hears("second agent", within=20)
     assert [len(first.calls), len(second.calls)] == [1, 1]
     await caller.hang_up()
-    await second.calls[0].wait_for("ended", within=5)
+    await second.calls[0].wait_for("ended", within=20)
     await gone(second.calls[0], settings)  # a plain entrypoint's job is over at once, too
     await second.aclose()
     assert {name: os.environ.get(name) for name in exported} == exported
@@ -195,7 +195,7 @@ async def test_an_error_in_the_entrypoint_is_shown_and_raised_once(
     agent = await serve(broken, settings)
     call = await place_call(callee.number, settings)
     await agent.next_call()
-    await call.wait_for("failed", within=10)
+    await call.wait_for("failed", within=20)
     assert "ZeroDivisionError: a mistake of the learner" in call.explain()
     assert [event for event in call.events if event.kind == "error"]
     with pytest.raises(ZeroDivisionError):
@@ -209,16 +209,16 @@ async def test_a_call_made_elsewhere_can_be_joined(
 ) -> None:
     await caller.dial(settings.vobiz_outbound_number)
     call = await agent.next_call()
-    await call.wait_for("active", within=10)
+    await call.wait_for("active", within=20)
     assert await Call.in_room(call.room, settings) is call
     stranger = Call(call.room, settings)  # as another process would see it
     await stranger.join()
-    await stranger.wait_for("active", within=5)
-    await caller.hears("how can I help you", within=15)
+    await stranger.wait_for("active", within=20)
+    await caller.hears("how can I help you", within=20)
     await caller.says("I have a question")
-    await stranger.wait_until_said("a question", "caller", within=10)
+    await stranger.wait_until_said("a question", "caller", within=20)
     await caller.hang_up()
-    await stranger.wait_for("ended", within=5)
+    await stranger.wait_for("ended", within=20)
     await stranger.aclose()
 
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 import aiohttp
 import numpy as np
-import psutil
 import pytest
 from aiortp.codecs.g711 import PcmuCodec
 from livekit import rtc
@@ -301,13 +300,3 @@ async def test_the_model_calls_a_livekit_tool(lab: Lab):
         answer = await model.chat(chat_ctx=context).collect()
     assert answer.text == "Hello, thanks for calling Bluebird Bikes. How can I help you?"
     assert answer.tool_calls == []
-
-
-# ------------------------------------------------------------------------------ process
-
-
-async def test_it_is_light(lab: Lab):
-    status = await lab.status()
-    (part,) = [part for part in status.parts if part.name == "speech"]
-    assert part.pid is not None
-    assert psutil.Process(part.pid).memory_info().rss < 340e6

@@ -40,7 +40,7 @@ def test_ports_lie_below_those_of_outgoing_connections(config: LabConfig) -> Non
 
 def test_a_new_lab_takes_no_port_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "FIRST", 20_000)
-    monkeypatch.setattr(ports, "LAST", 20_000 + 3 * len(LabConfig.new("size").ports))
+    monkeypatch.setattr(ports, "LAST", 20_000 + 4 * len(LabConfig.new("size").ports))
     first = LabConfig.new("first")
     second = LabConfig.new("second", taken=[first.ports])
     assert not set(first.ports) & set(second.ports)

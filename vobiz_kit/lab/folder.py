@@ -47,8 +47,10 @@ def prepare(home: Path, name: str) -> LabConfig:
         (home / leftover).unlink(missing_ok=True)
     shutil.rmtree(home / "logs", ignore_errors=True)
     if config is None or not config.ports_are_free():
+        # Before the folder goes: the block that it names is not free, or not for long.
+        taken = _blocks_in_use()
         shutil.rmtree(home, ignore_errors=True)
-        config = LabConfig.new(name, _blocks_in_use())
+        config = LabConfig.new(name, taken)
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     return config

@@ -42,21 +42,24 @@ def free_block(size: int, taken: Iterable[range] = (), *, attempts: int = 200) -
         size: How many ports, one after the other; the first is even (RTP convention, RFC 3550
             section 11).
         taken: Blocks that other labs have been given, whether or not they listen already.
-        attempts: How many random blocks are tried.
+        attempts: How many of the blocks that nobody was given are tried.
 
     Raises:
         NoFreePortsError: none of them was free.
     """
     taken = list(taken)
-    for _ in range(attempts):
-        first = random.randrange(FIRST, LAST - size, 2)
+    starts = [
+        first
+        for first in range(FIRST, LAST - size + 1, 2)
+        if not any(first < other.stop and other.start < first + size for other in taken)
+    ]
+    tried = random.sample(starts, min(attempts, len(starts)))
+    for first in tried:
         block = range(first, first + size)
-        if any(block.start < other.stop and other.start < block.stop for other in taken):
-            continue
         if all(is_free(port) for port in block):
             return block
     raise NoFreePortsError(
         f"No block of {size} free ports was found between {FIRST} and {LAST}.",
-        evidence=f"{attempts} random blocks were tried on {LOOPBACK}",
+        evidence=f"{len(tried)} random blocks were tried on {LOOPBACK}",
         fix="Stop labs that are not needed (vobiz-kit lab down --name NAME), then try again.",
     )

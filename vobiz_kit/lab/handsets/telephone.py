@@ -90,19 +90,25 @@ class Telephone:
 
     async def _person(self, call: PhoneCall, behaviour: Behaviour) -> None:
         """What the person at the phone does with a call: wait, answer, speak."""
-        await asyncio.sleep(behaviour.answer_after or 0.0)
-        if call.progress.state != "ringing":
-            return  # answered by hand meanwhile, or given up
+        # Nobody starts to look for words when the phone is at the ear: they are ready by then.
+        words = asyncio.create_task(call.prepare(behaviour.says), name="a person's first words")
         try:
+            await asyncio.sleep(behaviour.answer_after or 0.0)
+            if call.progress.state != "ringing":
+                return  # answered by hand meanwhile, or given up
             await call.answer()
             if behaviour.says:
                 await asyncio.sleep(_LIFT_S)
+                await words
                 await call.says(behaviour.says)
         except VobizKitError as error:
             # The caller may hang up while a person speaks; a silent person is told in the status.
             if call.progress.live:
                 call.progress.problem = str(error)
                 log.warning("%s: %s", mask_number(self.number), error)
+        finally:
+            words.cancel()
+            await asyncio.gather(words, return_exceptions=True)
 
     async def answer(self, within: float) -> dict[str, Any]:
         """Wait for the phone to ring and answer it (or find that it was answered).
