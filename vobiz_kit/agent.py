@@ -12,7 +12,14 @@ from contextlib import suppress
 
 import aiohttp
 from livekit import api, rtc
-from livekit.agents import Agent, AgentSession, JobContext, StopResponse, llm
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    JobContext,
+    StopResponse,
+    get_job_context,
+    llm,
+)
 from livekit.agents.voice.room_io import RoomOptions
 
 from vobiz_kit.call_reports import report_of
@@ -34,6 +41,7 @@ INSTRUCTIONS = """You are a friendly receptionist on the telephone.
 Answer in one or two short sentences, in plain words without lists or symbols.
 When the caller asks for a person or a department, transfer the call."""
 GREETING = "Hello, thanks for calling. How can I help you?"
+RESCUE_GREETING = "I am sorry, we were interrupted. How can I help you?"
 OUTBOUND_GREETING = "Hello, this is the automatic assistant. How can I help you?"
 
 CALLEE = "callee"
@@ -78,10 +86,12 @@ class PhoneAgent(Agent):
         self._greeted = asyncio.Event()
 
     async def greet(self) -> None:
-        """Say the greeting, once, to its end."""
+        """Say the greeting, once, to its end. A caller who has lost an agent hears an apology."""
         if not self._greeted.is_set():
             self._greeted.set()
-            await self.session.say(self._greeting)
+            job = get_job_context(required=False)
+            rescued = job is not None and parse_job(job).rescue
+            await self.session.say(RESCUE_GREETING if rescued else self._greeting)
 
     async def greet_after_hello(self, within: float = 1.0) -> None:
         """Greet somebody whom we have called: when they have said hello, or after a moment.

@@ -168,6 +168,15 @@ class ServerThread:
             fix="Is LiveKit running, and is LIVEKIT_URL right? logs/agent.log has the details.",
         )
 
+    def beside(self, doing: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run something on the started server's loop, until it ends, is cancelled, or the server.
+
+        Args:
+            doing: What to run.
+        """
+        assert self.loop is not None
+        return asyncio.run_coroutine_threadsafe(doing, self.loop)
+
     async def drain(self, within: float) -> None:
         """Take no new calls, and wait for those in progress.
 

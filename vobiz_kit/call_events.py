@@ -15,6 +15,10 @@ from html import escape
 from typing import Any, Literal
 
 TOPIC = "vobiz.call"
+# LiveKit's own text streams of what is said.
+TRANSCRIPTION_TOPIC = "lk.transcription"
+TRANSCRIPTION_FINAL = "lk.transcription_final"
+TRANSCRIPTION_SEGMENT = "lk.segment_id"
 OUTCOME_ATTRIBUTE = "vobiz.outcome"
 # An agent participant that carries it is a watcher of the kit, not the agent on the phone.
 WATCHER_IDENTITY = "vobiz-watcher-"

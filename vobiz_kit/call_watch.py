@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from vobiz_kit.call_events import (
     OUTCOME_ATTRIBUTE,
     TOPIC,
+    TRANSCRIPTION_FINAL,
+    TRANSCRIPTION_SEGMENT,
+    TRANSCRIPTION_TOPIC,
     WATCHER_IDENTITY,
     CallEvent,
     Line,
@@ -29,10 +32,6 @@ if TYPE_CHECKING:
     from livekit import rtc
 
     from vobiz_kit.settings import Settings
-
-TRANSCRIPTION_TOPIC = "lk.transcription"
-_FINAL = "lk.transcription_final"
-_SEGMENT = "lk.segment_id"
 
 
 class Sink(Protocol):
@@ -196,7 +195,7 @@ class RoomWatch:
         began = time.time()
         speaker: Literal["caller", "agent"] = "agent" if self._is_agent(identity) else "caller"
         attributes = reader.info.attributes or {}
-        segment = attributes.get(_SEGMENT, reader.info.stream_id)
+        segment = attributes.get(TRANSCRIPTION_SEGMENT, reader.info.stream_id)
         text = ""
         try:
             async for piece in reader:
@@ -204,7 +203,7 @@ class RoomWatch:
                 self._sink.said(Line(began, speaker, text.strip(), final=False), segment)
         except ConnectionError:  # the room ended in the middle of the sentence
             pass
-        final = speaker == "agent" or attributes.get(_FINAL) == "true"
+        final = speaker == "agent" or attributes.get(TRANSCRIPTION_FINAL) == "true"
         if text.strip():
             self._sink.said(Line(began, speaker, text.strip(), final), segment)
 

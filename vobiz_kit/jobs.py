@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from vobiz_kit.call_reports import CallReport, report_of
+from vobiz_kit.caller_care import CallerCare
 from vobiz_kit.errors import CallError
 from vobiz_kit.outcomes import DialOutcome, dial_outcome
 from vobiz_kit.phone_job import parse_job
@@ -64,8 +65,10 @@ async def run_job(ctx: JobContext, entrypoint: Entrypoint, settings: Settings) -
 
     - The phone leaves: the room is deleted and the job over, at once.
     - The entrypoint dials and the call fails: whoever watches is told, and the job is over.
-    - The entrypoint raises anything else: an answered call is ended (silence would be worse); a
-      call that still rings goes on ringing, so that another agent may take it.
+    - The entrypoint raises anything else: who has been answered hears an apology, and is handed on
+      or the call ends (`vobiz_kit.caller_care`); a call that still rings goes on ringing, so that
+      another agent may take it.
+    - Deepgram, the model or the voice is down: the same apology.
 
     Args:
         ctx: LiveKit's context of the job.
@@ -83,6 +86,8 @@ async def run_job(ctx: JobContext, entrypoint: Entrypoint, settings: Settings) -
     report = report_of(ctx)
     watch = _PhoneWatch(ctx, report)
     ctx.add_shutdown_callback(watch.aclose)
+    care = CallerCare(ctx, settings, end_call)
+    ctx.add_shutdown_callback(care.aclose)
     try:
         await _run_while_connected(ctx, entrypoint)
     except CallIsOver as over:
@@ -92,11 +97,11 @@ async def run_job(ctx: JobContext, entrypoint: Entrypoint, settings: Settings) -
         await _end_failed_call(ctx, failure.outcome)
     except ServerError as error:
         if not _dials(ctx) or report.was_active:
-            await _after_crash(ctx, report, error)
+            await _after_crash(ctx, report, care, error)
             raise
         await report_dial_failure(ctx, error)
     except Exception as error:
-        await _after_crash(ctx, report, error)
+        await _after_crash(ctx, report, care, error)
         raise
 
 
@@ -207,10 +212,15 @@ async def _end_failed_call(ctx: JobContext, outcome: DialOutcome) -> None:
     await end_call(ctx, f"the call failed: {outcome.name}")
 
 
-async def _after_crash(ctx: JobContext, report: CallReport, error: Exception) -> None:
+async def _after_crash(
+    ctx: JobContext, report: CallReport, care: CallerCare, error: Exception
+) -> None:
     evidence = f"{type(error).__name__}: {error}"
+    if report.was_active:
+        await care.give_up(evidence)
+        return
     await report.tell("error", f"the agent's code raised {evidence}")
-    if _dials(ctx) or report.was_active:
+    if _dials(ctx):
         await report.conclude(DialOutcome("agent_failed", evidence=evidence))
         await end_call(ctx, "the agent's code raised an error")
 

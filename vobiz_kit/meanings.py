@@ -188,8 +188,17 @@ MEANINGS: Mapping[str, Meaning] = {
     "agent_failed": Meaning(
         "The agent's code raised an error.",
         "",
-        "Ringing, if the call had not been answered; else the call ends.",
+        "Ringing, if the call had not been answered; else an apology, then the fallback or the"
+        " end of the call.",
         "Read the error below; the whole of it is in logs/agent.log.",
+        "later",
+    ),
+    "service_failed": Meaning(
+        "A service that the agent needs did not work.",
+        "",
+        "An apology, then the fallback or the end of the call.",
+        "The evidence names the service. Check its key, its account and its status page: OpenAI has"
+        " the model and the voice, Deepgram hears.",
         "later",
     ),
     "unknown": _failed(

@@ -7,9 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from vobiz_kit.caller_care import care_of
 from vobiz_kit.directory import Directory
 
 if TYPE_CHECKING:
+    from httpx import Request
     from openai import AsyncClient
 
     from vobiz_kit.settings import Settings
@@ -30,6 +32,13 @@ ENDPOINTING_MS = 300
 # there and not from the last word (measured), so every bit of it is heard as a pause.
 MIN_DELAY_S = 0.1
 
+# How long a service that does not answer is waited for: the plugins' own 10 s for the model and
+# 30 s for the voice, three times over, would be silence on the phone. The first try again comes
+# after 0.1 s, the others after `RETRY_S`.
+ANSWER_WITHIN_S = 3.5
+HEARING_WITHIN_S = 2.5
+RETRY_S = 1.5
+
 
 def voice_pipeline(settings: Settings) -> dict[str, Any]:
     """What an `AgentSession` needs to talk on the phone: ``AgentSession(**voice_pipeline(s))``.
@@ -43,14 +52,16 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
             services' own.
 
     Returns:
-        ``stt``, ``llm``, ``tts``, and how turns are taken: ``turn_handling``,
-        ``aec_warmup_duration`` and ``session_close_transcript_timeout``.
+        ``stt``, ``llm``, ``tts``, how turns are taken (``turn_handling``,
+        ``aec_warmup_duration`` and ``session_close_transcript_timeout``), and for how long a
+        service that is down is tried again: ``conn_options``.
 
     Raises:
         SettingsError: a key is missing.
     """
     settings.require("OPENAI_API_KEY", "DEEPGRAM_API_KEY")
-    from livekit.agents import get_job_context
+    from livekit.agents import APIConnectOptions, get_job_context
+    from livekit.agents.voice.agent_session import SessionConnectOptions
     from livekit.plugins import deepgram, openai
 
     client = _openai_client(settings)
@@ -72,6 +83,10 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
             await client.close()
 
         job.add_shutdown_callback(close_services)
+        if (care := care_of(job)) is not None:
+            care.watch_services(stt, llm, tts)
+    answering = APIConnectOptions(max_retry=3, retry_interval=RETRY_S, timeout=ANSWER_WITHIN_S)
+    hearing = APIConnectOptions(max_retry=3, retry_interval=RETRY_S, timeout=HEARING_WITHIN_S)
     return {
         "stt": stt,
         "llm": llm,
@@ -88,6 +103,9 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
         # The session would wait 2 s for a last transcript when the caller is gone, and the job
         # would live on for as long.
         "session_close_transcript_timeout": 0.0,
+        "conn_options": SessionConnectOptions(
+            stt_conn_options=hearing, llm_conn_options=answering, tts_conn_options=answering
+        ),
     }
 
 
@@ -105,9 +123,20 @@ def _openai_client(settings: Settings) -> AsyncClient:
         api_key=settings.openai_api_key.reveal(),
         base_url=url,
         max_retries=0,  # the session retries
-        timeout=5.0,
-        # HTTP_PROXY is not asked for a server on this machine.
-        http_client=DefaultAsyncHttpxClient(verify=_certificates(), trust_env=not here),
+        timeout=ANSWER_WITHIN_S,
+        http_client=DefaultAsyncHttpxClient(
+            verify=_certificates(),
+            trust_env=not here,  # HTTP_PROXY is not asked for a server on this machine
+            event_hooks={"request": [_limit_waiting]},
+        ),
+    )
+
+
+async def _limit_waiting(request: Request) -> None:
+    """The voice's plugin asks for 30 s of patience with each request, whatever the session says."""
+    waits = request.extensions["timeout"]
+    waits.update(
+        {kind: min(seconds or ANSWER_WITHIN_S, ANSWER_WITHIN_S) for kind, seconds in waits.items()}
     )
 
 

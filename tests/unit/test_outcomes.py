@@ -153,7 +153,7 @@ def test_every_row_says_what_happened_and_what_to_do(name: str) -> None:
     assert outcome.advice
     assert "{" not in outcome.happened + outcome.told + outcome.advice
     # The model is told of everything but what leaves nobody to talk to.
-    alone = {"completed", "caller_hung_up", "agent_missing", "agent_failed"}
+    alone = {"completed", "caller_hung_up", "agent_missing", "agent_failed", "service_failed"}
     assert bool(outcome.told) == (name not in alone)
     assert "+1555" not in outcome.told  # nobody wants to hear a number read out
 

@@ -16,6 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from vobiz_kit.lab.speech import deepgram
 from vobiz_kit.lab.speech.deepgram import BadQuery, listen_options
 from vobiz_kit.lab.speech.endpointing import Change, Endpointer
+from vobiz_kit.lab.speech.faults import Faults
 from vobiz_kit.lab.speech.live import LiveStream
 from vobiz_kit.lab.speech.recogniser import LONGEST_S, Recogniser
 from vobiz_kit.lab.speech.sound import EARS_HZ, Samples, UndecodableError, decode
@@ -36,11 +37,17 @@ class ListenApi:
         key: Who may listen: ``Authorization: Token <key>``.
         recogniser: Started or being started.
         activity_model: What `voice_activity.load_model` gave.
+        faults: What is broken.
     """
 
     def __init__(
-        self, key: str, recogniser: Recogniser, activity_model: onnxruntime.InferenceSession
+        self,
+        key: str,
+        recogniser: Recogniser,
+        activity_model: onnxruntime.InferenceSession,
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self._key = key
         self._recogniser = recogniser
         self._activity_model = activity_model
@@ -103,8 +110,11 @@ class ListenApi:
             for begin, end in zip(begins, ends, strict=True)
         ]
 
-    async def live(self, request: web.Request, request_id: str) -> web.WebSocketResponse:
+    async def live(self, request: web.Request, request_id: str) -> web.StreamResponse:
         """Recognise sound as it comes; see `live.LiveStream`."""
+        # The phones' own ears, which use `prerecorded`, are never broken.
+        if (struck := await self._faults.strike("listen", request)) is not None:
+            return struck
         options = listen_options(request.query, live=True)
         ws = web.WebSocketResponse(heartbeat=None)
         ws.headers["dg-request-id"] = request_id
@@ -116,12 +126,18 @@ class ListenApi:
         activity = VoiceActivity(self._activity_model)
         stream = LiveStream(options, request_id, self._recogniser, activity, send)
         receiver = asyncio.create_task(_receive(ws, stream), name=f"sound of {request_id}")
+        breaking = asyncio.create_task(self._faults.breaks("listen"), name="the lab breaks it")
         try:
-            await asyncio.wait({receiver, stream.sender}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {receiver, stream.sender, breaking}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if breaking.done() and request.transport is not None:
+                request.transport.abort()
             await ws.close(code=_close_code(receiver, stream.sender, request_id))
         finally:
-            receiver.cancel()
-            await asyncio.gather(receiver, return_exceptions=True)
+            for task in (receiver, breaking):
+                task.cancel()
+            await asyncio.gather(receiver, breaking, return_exceptions=True)
             await stream.aclose()
         return ws
 

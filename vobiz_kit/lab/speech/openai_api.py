@@ -20,6 +20,7 @@ from aiohttp import web
 
 from vobiz_kit.lab.speech import chat, sound
 from vobiz_kit.lab.speech.chat import BadRequest
+from vobiz_kit.lab.speech.faults import Faults, Service
 from vobiz_kit.lab.speech.sound import SPEECH_HZ, Samples
 from vobiz_kit.lab.speech.voice import Voice, VoiceUnavailableError
 from vobiz_kit.lab.speech.words import words_of
@@ -50,11 +51,13 @@ class OpenAiApi:
     Args:
         key: Who may ask: ``Authorization: Bearer <key>``.
         voice: Speaks.
+        faults: What is broken.
     """
 
-    def __init__(self, key: str, voice: Voice) -> None:
+    def __init__(self, key: str, voice: Voice, faults: Faults | None = None) -> None:
         self._key = key
         self._voice = voice
+        self._faults = faults or Faults()
         self._seen: set[str] = set(MODELS)
 
     def routes(self) -> list[web.RouteDef]:
@@ -62,16 +65,20 @@ class OpenAiApi:
         return [
             web.get("/v1/models", self._answered(self.models)),
             web.get("/v1/models/{model}", self._answered(self.model)),
-            web.post("/v1/chat/completions", self._answered(self.chat_completions)),
-            web.post("/v1/audio/speech", self._answered(self.speech)),
+            web.post("/v1/chat/completions", self._answered(self.chat_completions, "chat")),
+            web.post("/v1/audio/speech", self._answered(self.speech, "speech")),
         ]
 
     def _answered(
-        self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        self,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        service: Service | None = None,
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler, behind the key, with OpenAI's errors."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            if service and (struck := await self._faults.strike(service, request)) is not None:
+                return struck
             scheme, _, key = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(
                 key.strip().encode(), self._key.encode()

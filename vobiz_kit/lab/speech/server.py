@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from vobiz_kit.lab.speech import voice_activity
+from vobiz_kit.lab.speech.faults import Faults
 from vobiz_kit.lab.speech.listen_api import ListenApi
 from vobiz_kit.lab.speech.openai_api import MODELS, OpenAiApi
 from vobiz_kit.lab.speech.recogniser import Recogniser
@@ -41,9 +42,12 @@ class SpeechServer:
         """Listen, and load the models; ``/health`` says 503 until they are there."""
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         activity_model = voice_activity.load_model()
-        listen = ListenApi(self._config.deepgram_api_key, self._recogniser, activity_model)
-        openai = OpenAiApi(self._config.openai_api_key, self._voice)
-        app.add_routes([web.get("/health", self._health), *listen.routes(), *openai.routes()])
+        faults = Faults()
+        key = self._config.deepgram_api_key
+        listen = ListenApi(key, self._recogniser, activity_model, faults)
+        openai = OpenAiApi(self._config.openai_api_key, self._voice, faults)
+        app.add_routes([web.get("/health", self._health), *faults.routes()])
+        app.add_routes([*listen.routes(), *openai.routes()])
         # Handlers are cancelled when their client has gone: nobody waits for those words.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
