@@ -47,6 +47,7 @@ _SILENT_FOR_S = 3.0
 _PATIENCE_S = 4.5
 _LOOK_EVERY_S = 0.1
 _SENTENCE_ENDS_WITHIN_S = 4.0
+_WORDS_WITHIN_S = 2.0
 _FALLBACK_RINGS_S = 25
 _DECIDED_WITHIN_S = 60.0
 _EVIDENCE = 300  # characters
@@ -144,17 +145,18 @@ class CallerCare:
             self._lost = self._lost or f"the session closed itself: {event.error}"
 
     def _on_agent_state(self, event: Any) -> None:
-        if event.new_state != "speaking":
-            return
-        self._failing_since = None
-        if self._giving_up is None:
-            self._voice.stop()
-        if self._keeping is None and self._session is not None and self._session.tts is not None:
-            # Now it works, and nobody waits for it.
+        if event.new_state == "speaking":
+            self._failing_since = None
+            if self._giving_up is None:
+                self._voice.stop()
+        elif event.old_state == "speaking":
+            self._keep_words()  # the voice works, and nobody waits for it just now
+
+    def _keep_words(self) -> None:
+        if self._keeping is None and self._tts is not None:
             words = (MOMENT, *((HANDING_ON,) if self._has_fallback else ()), SORRY_GOODBYE)
-            self._keeping = self._loop.create_task(
-                care_voice.keep(self._session.tts, *words), name="keep words for bad times"
-            )
+            keeping = care_voice.keep(self._tts, *words)
+            self._keeping = self._loop.create_task(keeping, name="keep words for bad times")
 
     @property
     def _has_fallback(self) -> bool:
@@ -221,6 +223,10 @@ class CallerCare:
             await self._until(lambda: not is_transferring(room.name), _DECIDED_WITHIN_S)
             if phone_in(room) is not None:
                 await self._until(lambda: not self._is_speaking, _SENTENCE_ENDS_WITHIN_S)
+                if outcome.name == "agent_failed":  # its voice may well work
+                    self._keep_words()
+                if self._keeping is not None:
+                    await asyncio.wait({self._keeping}, timeout=_WORDS_WITHIN_S)
                 if self._session is not None:
                     self._session.shutdown(drain=False)
                 if (handed := await self._hand_on()) is not None:

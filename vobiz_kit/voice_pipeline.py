@@ -34,10 +34,9 @@ MIN_DELAY_S = 0.1
 
 # How long a service that does not answer is waited for: the plugins' own 10 s for the model and
 # 30 s for the voice, three times over, would be silence on the phone. The first try again comes
-# after 0.1 s, the others after `RETRY_S`.
-ANSWER_WITHIN_S = 3.5
-HEARING_WITHIN_S = 2.5
-RETRY_S = 1.5
+# after 0.1 s, the others after another pause each.
+ANSWER_WITHIN_S, ANSWER_RETRY_S = 3.5, 1.5
+HEARING_WITHIN_S, HEARING_RETRY_S = 2.5, 1.0
 
 
 def voice_pipeline(settings: Settings) -> dict[str, Any]:
@@ -85,8 +84,12 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
         job.add_shutdown_callback(close_services)
         if (care := care_of(job)) is not None:
             care.watch_services(stt, llm, tts)
-    answering = APIConnectOptions(max_retry=3, retry_interval=RETRY_S, timeout=ANSWER_WITHIN_S)
-    hearing = APIConnectOptions(max_retry=3, retry_interval=RETRY_S, timeout=HEARING_WITHIN_S)
+    answering = APIConnectOptions(
+        max_retry=3, retry_interval=ANSWER_RETRY_S, timeout=ANSWER_WITHIN_S
+    )
+    hearing = APIConnectOptions(
+        max_retry=3, retry_interval=HEARING_RETRY_S, timeout=HEARING_WITHIN_S
+    )
     return {
         "stt": stt,
         "llm": llm,

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.unit.speech_fakes import LoudnessModel, ScriptedRecogniser, loud, quiet
+from vobiz_kit.lab.speech.faults import Faults
 from vobiz_kit.lab.speech.listen_api import ListenApi
 from vobiz_kit.lab.speech.openai_api import MODELS, OpenAiApi
 from vobiz_kit.lab.speech.voice import Voice
@@ -61,8 +62,10 @@ async def served(
         voice = Voice(str(voice_server.make_url("")).rstrip("/"))
         recogniser = recogniser or ScriptedRecogniser()
         app = web.Application(client_max_size=2**24)
-        listen = ListenApi(DEEPGRAM, recogniser.as_recogniser, LoudnessModel())
-        app.add_routes([*OpenAiApi(OPENAI, voice).routes(), *listen.routes()])
+        faults = Faults()
+        listen = ListenApi(DEEPGRAM, recogniser.as_recogniser, LoudnessModel(), faults)
+        openai = OpenAiApi(OPENAI, voice, faults)
+        app.add_routes([*openai.routes(), *listen.routes(), *faults.routes()])
         try:
             async with TestClient(TestServer(app)) as client:
                 yield client
@@ -458,3 +461,59 @@ async def test_a_live_stream_of_another_kind_is_refused(query: str) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as info:
             await client.ws_connect(f"/v1/listen?{query}", headers=TOKEN)
         assert info.value.status == 400
+
+
+@asynccontextmanager
+async def broken(**services: str) -> AsyncIterator[Client]:
+    """The server with some services broken from the start."""
+    async with served() as client:
+        assert (await client.post("/lab/faults", json=services)).status == 200
+        yield client
+
+
+@pytest.mark.parametrize(("fault", "status"), [("error500", 500), ("unauthorized", 401)])
+async def test_a_broken_model_answers_as_it_was_told_until_it_is_reset(
+    fault: str, status: int
+) -> None:
+    async with broken(chat=fault) as client:
+        ask: dict[str, Any] = {"path": "/v1/chat/completions", "json": chat(), "headers": BEARER}
+        assert (await client.post(**ask)).status == status
+        assert (await client.get("/v1/models", headers=BEARER)).status == 200
+        await client.delete("/lab/faults")
+        assert (await client.post(**ask)).status == 200
+
+
+async def test_a_service_that_refuses_cuts_the_connection() -> None:
+    async with broken(speech="refuse") as client:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.post("/v1/audio/speech", json={}, headers=BEARER)
+
+
+async def test_a_service_that_hangs_answers_nobody_until_it_is_mended() -> None:
+    async with broken(chat="hang") as client:
+        ask = client.post("/v1/chat/completions", json=chat(), headers=BEARER)
+        asking = asyncio.ensure_future(ask)
+        assert (await asyncio.wait({asking}, timeout=0.1))[0] == set()
+        await client.delete("/lab/faults")
+        assert (await asyncio.wait_for(asking, 5)).status == 503
+
+
+async def test_live_streams_are_cut_when_the_ears_break_and_the_phones_go_on_hearing() -> None:
+    async with served() as client:
+        live = "/v1/listen?encoding=linear16&sample_rate=16000"
+        async with client.ws_connect(live, headers=TOKEN) as ws:
+            await client.post("/lab/faults", json={"listen": "error500"})
+            assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSED
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await client.ws_connect(live, headers=TOKEN)
+        answer = await client.post(
+            "/v1/listen?encoding=linear16&sample_rate=16000", data=bytes(3200), headers=TOKEN
+        )
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("body", [{"mind": "hang"}, {"chat": "asleep"}, []])
+async def test_faults_that_make_no_sense_are_refused(body: Any) -> None:
+    async with served() as client:
+        assert (await client.post("/lab/faults", json=body)).status == 400
+        assert set((await (await client.get("/lab/faults")).json()).values()) == {None}
