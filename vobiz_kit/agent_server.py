@@ -134,10 +134,14 @@ class ServerThread:
     Args:
         server: Made by `make_server`.
         name: The thread's name.
+        beside: Runs on the server's loop for as long as that does.
     """
 
-    def __init__(self, server: AgentServer, name: str) -> None:
+    def __init__(
+        self, server: AgentServer, name: str, beside: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         self.server = server
+        self._beside = beside
         self.loop: asyncio.AbstractEventLoop | None = None
         self._registered: Future[str] = Future()
         self._ended: Future[None] = Future()
@@ -167,15 +171,6 @@ class ServerThread:
             evidence=repr(error) if error else f"no answer within {_REGISTERED_WITHIN_S:g} s",
             fix="Is LiveKit running, and is LIVEKIT_URL right? logs/agent.log has the details.",
         )
-
-    def beside(self, doing: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run something on the started server's loop, until it ends, is cancelled, or the server.
-
-        Args:
-            doing: What to run.
-        """
-        assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(doing, self.loop)
 
     async def drain(self, within: float) -> None:
         """Take no new calls, and wait for those in progress.
@@ -230,7 +225,14 @@ class ServerThread:
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
-        await self.server.run()
+        beside = self.loop.create_task(self._beside(), name="beside the agent's server")
+        try:
+            await self.server.run()
+        finally:
+            beside.cancel()
+            (ended,) = await asyncio.gather(beside, return_exceptions=True)
+            if isinstance(ended, Exception):
+                _log.error("what ran beside the agent's server failed", exc_info=ended)
 
 
 def _restore(before: dict[str, str | None]) -> None:

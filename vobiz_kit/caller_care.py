@@ -110,7 +110,8 @@ class CallerCare:
         if self._giving_up is None:
             outcome = DialOutcome("agent_failed", evidence=why)
             self._giving_up = self._loop.create_task(self._give_up(outcome), name="give up")
-        await asyncio.shield(self._giving_up)
+        # A caller who hangs up meanwhile ends it; what was raised is still the entrypoint's error.
+        await asyncio.wait({self._giving_up})
 
     async def aclose(self) -> None:
         """The job is over."""
@@ -265,8 +266,8 @@ class CallerCare:
 
     async def _ring(self) -> None:
         """The carrier's own ringing does not reach a caller who waits for a transfer."""
-        while True:
-            await self._voice.play(care_voice.ringing_tone())
+        while await self._voice.play(care_voice.ringing_tone()):
+            continue
 
     @property
     def _is_speaking(self) -> bool:

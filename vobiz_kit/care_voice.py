@@ -122,15 +122,24 @@ class CareVoice:
             await self._show(text if sound else f"(a tone) {text}")
         await self.play(sound or instead)
 
-    async def play(self, pcm: bytes) -> None:
-        """Play sound (16-bit mono at `RATE`) until its end, or until `stop`."""
+    async def play(self, pcm: bytes) -> bool:
+        """Play sound until its end, or until `stop`; whether it was played to its end.
+
+        Args:
+            pcm: 16-bit mono at `RATE`.
+        """
         if not self._room.isconnected():
-            return
-        self._playing = asyncio.create_task(self._play(pcm), name="the care voice")
+            return False
+        playing = self._playing = asyncio.create_task(self._play(pcm), name="the care voice")
         try:
-            await asyncio.wait({self._playing}, timeout=_LONGEST_S)
+            await asyncio.wait({playing}, timeout=_LONGEST_S)
         finally:
             self.stop()
+        if not playing.done() or playing.cancelled():
+            return False
+        if (error := playing.exception()) is not None:
+            _log.warning("the caller could not be told: %r", error)
+        return error is None
 
     def stop(self) -> None:
         """Be silent at once."""

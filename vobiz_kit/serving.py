@@ -11,7 +11,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,10 +100,10 @@ class ServedAgent:
         self._jobs: dict[str, tuple[JobContext, asyncio.AbstractEventLoop]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
-        self._watching: Future[Any] | None = None
         self._thread = ServerThread(
             make_server(settings, self._on_job, self._on_request),
             name=f"agent {settings.agent_name}",
+            beside=lambda: watch(settings),
         )
 
     @property
@@ -171,15 +170,12 @@ class ServedAgent:
         except ServingError:
             rivals.withdraw(self.settings)
             raise
-        self._watching = self._thread.beside(watch(self.settings))
         at_process_end(_end_at_exit)
 
     async def _close(self) -> None:
         if _serving.get(self._key) is self:
             del _serving[self._key]
             rivals.withdraw(self.settings)
-        if self._watching is not None:
-            self._watching.cancel()
         draining = asyncio.create_task(self._thread.drain(_CALLS_END_WITHIN_S), name="drain")
         await asyncio.gather(*(self._end_job(job) for job in [*self._jobs]))
         await draining

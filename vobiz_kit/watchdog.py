@@ -12,9 +12,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from vobiz_kit.call_events import WATCHER_IDENTITY
 from vobiz_kit.caller_care import FALLBACK
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S = 1.0
 _IDLE_SWEEP_EVERY_S = 3.0  # a call that has just begun is found in time all the same
 _ROOMS_A_SECOND = 20  # a sweep asks about each room once, and takes its time for many
+_ROOMS_AT_ONCE = 10
 _REQUEST_WITHIN_S = 5.0
 # An agent leaves a moment before the room that it deletes, or before one that takes over.
 _GRACE_S = 0.8
@@ -99,7 +101,7 @@ def forsaken(participants: Iterable[ParticipantInfo]) -> Forsaken | None:
     return Forsaken(phones[0].identity, tuple(dead))
 
 
-async def watch(settings: Settings) -> NoReturn:
+async def watch(settings: Settings) -> None:
     """Sweep until cancelled. Trouble with LiveKit is logged, and the next sweep tries again.
 
     Args:
@@ -132,20 +134,24 @@ class Watchdog:
 
     async def sweep(self) -> int:
         """Look at every room once, and do what there is to do; gives how many there are."""
-        import aiohttp
-        from livekit.api import ListRoomsRequest, ServerError
+        from livekit.api import ListRoomsRequest
 
         ours = (self._settings.inbound_room_prefix, self._settings.outbound_room_prefix)
         rooms: list[str] = []
-        try:
+        with _trouble_logged("its calls"):
             found = (await self._api.room.list_rooms(ListRoomsRequest())).rooms
             rooms = [room.name for room in found if room.name.startswith(ours)]
             for gone in self._cases.keys() - {*rooms}:
                 del self._cases[gone]
-            for room in rooms:
-                await self._look_into(room)
-        except (ServerError, aiohttp.ClientError, TimeoutError) as error:
-            _log.warning("the watchdog could not see all calls: %r", error)
+        # A killed worker may leave many callers behind, and none waits for another.
+        at_once = asyncio.Semaphore(_ROOMS_AT_ONCE)
+
+        async def look_into(room: str) -> None:
+            async with at_once:
+                with _trouble_logged(room):
+                    await self._look_into(room)
+
+        await asyncio.gather(*map(look_into, rooms))
         return len(rooms)
 
     async def aclose(self) -> None:
@@ -226,11 +232,10 @@ class Watchdog:
 
     async def _hand_on(self, room: str, phone: str) -> None:
         """To the fallback, for which no agent is needed; else the call ends without a word."""
-        import aiohttp
-        from livekit.api import DeleteRoomRequest, ServerError, TransferSIPParticipantRequest
+        from livekit.api import DeleteRoomRequest, TransferSIPParticipantRequest
 
-        try:
-            if FALLBACK in self._settings.numbers:
+        if FALLBACK in self._settings.numbers:
+            with _trouble_logged(room):
                 to = check_destination(FALLBACK, self._settings)
                 request = TransferSIPParticipantRequest(
                     room_name=room,
@@ -241,12 +246,19 @@ class Watchdog:
                 request.ringing_timeout.seconds = _FALLBACK_RINGS_S
                 async with open_livekit_api(self._settings, within=_FALLBACK_RINGS_S + 5) as api:
                     await api.sip.transfer_sip_participant(request)
-        except (ServerError, aiohttp.ClientError, TimeoutError, NumberRefused) as error:
-            _log.error("the fallback did not take the caller in %s: %s", room, error)
-        try:
+        with _trouble_logged(room):
             await self._api.room.delete_room(DeleteRoomRequest(room=room))
-        except (ServerError, aiohttp.ClientError, TimeoutError) as error:
-            _log.info("the room %s was gone: %s", room, error)
+
+
+@contextmanager
+def _trouble_logged(what: str) -> Iterator[None]:
+    import aiohttp
+    from livekit.api import ServerError
+
+    try:
+        yield
+    except (ServerError, aiohttp.ClientError, TimeoutError, NumberRefused) as error:
+        _log.warning("the watchdog could not look after %s: %r", what, error)
 
 
 def _is_joining(dispatch: AgentDispatch) -> bool:
