@@ -81,10 +81,10 @@ async def is_never_silent(caller: Phone, *, after: float = 0.0) -> None:
     assert silence < LONGEST_SILENCE_S
 
 
-async def is_told_and_hung_up_on(caller: Phone) -> None:
+async def is_told_and_hung_up_on(caller: Phone, *, after: float = 0.0) -> None:
     await caller.hears(SORRY_GOODBYE, within=25)
     await caller.wait_until("ended", within=10)
-    await is_never_silent(caller)
+    await is_never_silent(caller, after=after)
 
 
 async def test_an_entrypoint_that_crashes_hands_the_caller_to_the_fallback(
@@ -140,7 +140,8 @@ async def test_an_agent_that_becomes_deaf_says_so(
 ) -> None:
     await ring(caller, settings)
     async with speech_fault(lab.config, listen="error500"):
-        await is_told_and_hung_up_on(caller)
+        # Before that the caller has been silent of their own will.
+        await is_told_and_hung_up_on(caller, after=await seconds_recorded(caller))
 
 
 async def test_the_apology_needs_neither_the_model_nor_the_voice(
