@@ -134,6 +134,11 @@ def number(value: str) -> str:
         raise ValueError(f"{refusal.evidence}. {refusal.fix}") from None
 
 
+def numbers(value: str) -> str:
+    """The check of a destination: a number as in `number`, or several by commas (a hunt list)."""
+    return ",".join(number(part) for part in value.split(","))
+
+
 def _trunk_id(value: str) -> str:
     if not re.fullmatch(r"ST_[A-Za-z0-9]+", value):
         raise ValueError("it is not LiveKit's trunk id, which starts with ST_ (not Vobiz's id)")

@@ -114,6 +114,11 @@ class Outcome:
         return replace(self, who=self.who.partition(" (")[0])._say(self.meaning.told)
 
     @property
+    def spoken(self) -> str:
+        """What of `told` can be said to the caller as it stands: all before the brackets."""
+        return self.told.partition(" (")[0]
+
+    @property
     def advice(self) -> str:
         """What the operator should do."""
         return self._say(self.meaning.advice)

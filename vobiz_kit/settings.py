@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from vobiz_kit.catalogue import BY_FIELD, BY_NAME, DEFAULT_VOBIZ_API_URL, SETTINGS, number, swapped
+from vobiz_kit.catalogue import BY_FIELD, BY_NAME, DEFAULT_VOBIZ_API_URL, SETTINGS, numbers, swapped
 from vobiz_kit.errors import SettingsError
 from vobiz_kit.secret import Secret
 from vobiz_kit.sources import DECIDING, Collected, Sourced, collect, is_alias
@@ -35,7 +35,8 @@ class Settings:
         prefix: What the names of rooms, trunks and agent begin with.
         may_dial: Numbers and prefixes (``+1555*``) that the cloud backend may dial besides the
             directory's, separated by commas.
-        directory_numbers: Pairs of alias and E.164 number, sorted; `numbers` is the same as dict.
+        directory_numbers: Pairs of alias and E.164 number, or several by commas, sorted; `numbers`
+            is the same as dict.
         sources: Pairs of a setting's name and where it came from.
         ignored: What was set but does not count, and why, one phrase each.
     """
@@ -112,7 +113,7 @@ class Settings:
 
     @property
     def numbers(self) -> dict[str, str]:
-        """The directory: number for each alias."""
+        """The directory: for each alias its number, or several by commas (a hunt list)."""
         return dict(self.directory_numbers)
 
     @property
@@ -195,7 +196,7 @@ def _checked(found: Sourced) -> Sourced:
         if setting is None and not is_alias(name):
             continue  # a lab.env of a newer kit may say more than this one knows
         try:
-            good[name] = ((setting.check if setting else number)(value), source)
+            good[name] = ((setting.check if setting else numbers)(value), source)
         except ValueError as error:
             shown = "" if setting is None or setting.secret else f" = {ascii(value[:80])}"
             wrong.append(f"{name}{shown} ({source}): {error}")

@@ -13,6 +13,7 @@ from tests.lab.call_rig import confirmed_at, handset, wire
 from vobiz_kit import lab as the_lab
 from vobiz_kit.call_rooms import rooms_of
 from vobiz_kit.calls import Call, place_call
+from vobiz_kit.directory import Directory
 from vobiz_kit.errors import NumberRefused, TransferError
 from vobiz_kit.serving import ServedAgent
 from vobiz_kit.settings import Settings
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.lab
 
 Phone = Any
 BILLING = "+15550002222"
+BUSY = "+15550004486"
 # A number kept free for fiction (ACMA, Australia) in which no digit follows itself: the recogniser
 # counts repeated digits as badly as people do.
 SPOKEN = "+61491570156"
@@ -167,6 +169,58 @@ async def test_a_busy_target_is_told_to_the_model_which_tells_the_caller(
         assert call.outcome.name == "busy"
     finally:
         await billing.behave(busy=False)
+
+
+async def test_where_the_first_number_is_busy_the_next_one_is_tried(
+    agent: ServedAgent, caller: Phone, settings: Settings
+) -> None:
+    call = await ring(agent, caller, settings)
+    outcome = await call.transfer("billing", directory=Directory({"billing": f"{BUSY},{BILLING}"}))
+    assert outcome.ok, outcome
+    assert outcome.who == f"billing ({BILLING})"
+    assert [refer.header("Refer-To").split("@")[0] for refer in wire(call, "REFER")] == [
+        f"<sip:{BUSY}",
+        f"<sip:{BILLING}",
+    ]
+    await caller.hears("this is billing", within=20)
+
+
+async def test_a_hunt_ends_with_the_agent_if_nobody_takes_the_call(
+    agent: ServedAgent, caller: Phone, settings: Settings
+) -> None:
+    call = await ring(agent, caller, settings)
+    nobody = Directory({"billing": f"{BUSY},+15550004603"})
+    outcome = await call.transfer("billing", directory=nobody)
+    assert outcome.name == "declined"
+    assert call.status == "active"
+    await caller.says("Hello, is anybody still there?")
+    await call.wait_until_said("still there", "caller", within=20)
+
+
+async def test_a_target_that_rings_too_long_is_given_up_and_nobody_is_asked_for_twice(
+    agent: ServedAgent, caller: Phone, callee: Phone, settings: Settings
+) -> None:
+    await callee.behave(answer_after=None)
+    call = await ring(agent, caller, settings)
+    slow = Directory({"slow": callee.number}, ringing_s={"slow": 2})
+    outcome = await call.transfer("slow", directory=slow)
+    assert outcome.name == "undecided"
+    assert outcome.seconds < 4
+    assert call.status == "active"
+    again = await call.transfer("billing")
+    assert again.name == "transfer_in_progress"
+    assert "may still act" in again.evidence
+    assert len(wire(call, "REFER")) == 1
+    # Late, but they come: the caller is theirs, the agent goes, and the carrier's records tell.
+    await callee.answer(within=5)
+    await call.wait_for("ended", within=20)
+    deadline = time.monotonic() + 15
+    while call.status != "transferred" or call.room in await rooms_of(settings):
+        assert time.monotonic() < deadline, call
+        await asyncio.sleep(0.05)
+    assert call.outcome is not None
+    assert call.outcome.ok
+    await both_ends_talk(caller, callee)
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_was_not_transferred(
