@@ -38,8 +38,9 @@ _TARGET = {
     606: "media_mismatch",
     487: "cancelled",
 }
-# The answer to the REFER itself: about the transfer as such, before anybody was rung.
-_REFER = {404: "not_in_service", 481: "caller_hung_up", 491: "rejected", 603: "not_permitted"}
+# The answer to the REFER itself: about the transfer as such, before anybody was rung. (After a 481
+# the caller may well be there, and hear the agent (measured); who has left is known by leaving.)
+_REFER = {404: "not_in_service", 481: "rejected", 491: "rejected", 603: "not_permitted"}
 
 # Text of an error without a SIP status -> what it means (for a call, for a transfer).
 _TEXTS = (

@@ -15,6 +15,8 @@ from vobiz_kit.call_rooms import rooms_of
 from vobiz_kit.calls import Call, place_call
 from vobiz_kit.directory import Directory
 from vobiz_kit.errors import NumberRefused, TransferError
+from vobiz_kit.lab.carrier_client import CarrierClient
+from vobiz_kit.lab.lab import Lab
 from vobiz_kit.serving import ServedAgent
 from vobiz_kit.settings import Settings
 
@@ -153,6 +155,25 @@ async def test_a_transfer_that_fails_leaves_caller_and_agent_talking(
     await caller.says("Hello, is anybody still there?")
     await call.wait_until_said("still there", "caller", within=20)
     await caller.hears(within=10)  # the agent answers, whatever the model makes of it
+
+
+async def test_a_carrier_that_does_not_play_along_costs_nobody_the_call(
+    agent: ServedAgent, caller: Phone, lab: Lab, settings: Settings
+) -> None:
+    number, carrier = "+15550007000", CarrierClient(lab.config)
+    call = await ring(agent, caller, settings)
+    for script, name, sip_status in (
+        ({"answer": 405}, "not_permitted", 405),
+        ({"answer": 481}, "rejected", 481),
+        ({"answer": 202, "notify": [100, 500]}, "carrier_unavailable", 500),
+        ({"answer": 202, "notify": []}, "undecided", None),
+    ):
+        with carrier.refer_script(number, **script):
+            outcome = await call.transfer(number, ringing_timeout_s=2)
+        assert (outcome.name, outcome.sip_status) == (name, sip_status)
+        assert call.status == "active"
+    await caller.says("Hello, is anybody still there?")
+    await call.wait_until_said("still there", "caller", within=20)
 
 
 async def test_a_busy_target_is_told_to_the_model_which_tells_the_caller(
