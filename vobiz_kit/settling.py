@@ -19,19 +19,22 @@ if TYPE_CHECKING:
     from vobiz_kit.cdr import Cdr
 
 
-async def outlasted(room: rtc.Room, undecided: TransferOutcome) -> TransferOutcome | None:
+async def outlasted(
+    room: rtc.Room, undecided: TransferOutcome, seconds: float = MAY_ACT_S
+) -> TransferOutcome | None:
     """Wait until the transfer can act no more, as long as the caller stays.
 
     Args:
         room: The call's room, connected.
         undecided: What the transfer's end was called so far.
+        seconds: After that it acts no more.
 
     Returns:
         That nobody answered, if the caller is still there at the end; None if the caller left.
     """
-    if not await stays(room):
+    if not await stays(room, seconds):
         return None
-    evidence = f"{MAY_ACT_S:.0f} s after the request was given up the caller is still here"
+    evidence = f"{seconds:g} s after the request was given up the caller is still here"
     return TransferOutcome("no_answer", undecided.who, evidence=evidence)
 
 

@@ -89,12 +89,12 @@ async def cold_transfer(
         return outcome.took(time.monotonic() - started)
 
 
-async def stays(room: rtc.Room, seconds: float = MAY_ACT_S) -> bool:
+async def stays(room: rtc.Room, seconds: float) -> bool:
     """Watch the phone after a transfer that was not decided.
 
     Args:
         room: The call's room, connected.
-        seconds: For how long; after that no REFER acts any more.
+        seconds: For how long.
 
     Returns:
         True if the phone is still in the call then, False as soon as it has left.

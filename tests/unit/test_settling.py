@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.unit.call_fakes import FakePhone, FakeRoom
 from vobiz_kit.cdr import Cdr
 from vobiz_kit.outcomes import TransferOutcome
-from vobiz_kit.settling import settled_by_records
+from vobiz_kit.settling import outlasted, settled_by_records
 
 BRIDGE, CALLER, DID, TARGET = "lk-leg@carrier", "+15550009999", "+15550001000", "+15550002222"
 UNDECIDED = TransferOutcome("undecided", f"billing ({TARGET})", evidence="request timed out")
@@ -46,3 +48,17 @@ def test_the_legs_that_have_ended_tell_where_the_caller_is(records: list[Cdr], n
     assert outcome.name == name
     assert outcome.who == UNDECIDED.who
     assert outcome.evidence
+
+
+async def test_a_caller_who_is_still_there_was_not_connected() -> None:
+    outcome = await outlasted(FakeRoom(FakePhone()), UNDECIDED, 0.02)  # type: ignore[arg-type]
+    assert outcome is not None
+    assert (outcome.name, outcome.who) == ("no_answer", UNDECIDED.who)
+    assert outcome.spoken == "I could not connect you to billing: nobody answered."
+
+
+async def test_of_a_caller_who_leaves_nothing_is_said() -> None:
+    room = FakeRoom(FakePhone())
+    asyncio.get_running_loop().call_later(0.01, room.phone_leaves)
+    assert await outlasted(room, UNDECIDED, 30) is None  # type: ignore[arg-type]
+    assert await outlasted(room, UNDECIDED, 30) is None  # type: ignore[arg-type]
