@@ -14,6 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakValueDictionary
 
+from vobiz_kit.asked import Asked, asked_by_call
+from vobiz_kit.audit import record_outcome
 from vobiz_kit.call_events import CallEvent, Status
 from vobiz_kit.call_rooms import rooms_of
 from vobiz_kit.call_state import CallState
@@ -23,7 +25,7 @@ from vobiz_kit.livekit_api import open_livekit_api
 from vobiz_kit.meanings import MEANINGS
 from vobiz_kit.numbers import transfer_uri
 from vobiz_kit.outcomes import DialOutcome, TransferOutcome
-from vobiz_kit.policy import call_limit, check_destination
+from vobiz_kit.policy import check_destination
 from vobiz_kit.settings import Settings
 from vobiz_kit.transfers import cold_transfer
 
@@ -131,7 +133,7 @@ class Call(CallState):
             NumberRefused: it cannot or must not be dialled; nothing was sent.
             TransferError: there is no answered call to transfer.
         """
-        to = check_destination(destination, self.settings, directory)
+        to = check_destination(destination, self.settings, directory, asked_by_call(self))
         uri = transfer_uri(to.number, self.settings.vobiz_sip_domain)
         if self._watch is None or self.status != "active":
             name = "transfer_in_progress" if self.status == "transferring" else "not_answered_yet"
@@ -208,6 +210,7 @@ class Call(CallState):
                 api, self._watch.room, uri, who, ringing_timeout_s=ringing_s
             )
         self.concluded(outcome, time.time())
+        record_outcome(outcome, "transfer", self.room, self.sip_tag, self.sip_call_id)
         if outcome.ok or outcome.name == "caller_hung_up":
             await self.hang_up()
         return outcome
@@ -248,9 +251,8 @@ async def place_call(
     from livekit.api import CreateAgentDispatchRequest, CreateRoomRequest, ServerError
 
     settings = settings or Settings.load()
-    to = check_destination(number, settings, directory)
-    call_limit.count(settings)
     room = settings.outbound_room_prefix + secrets.token_hex(6)
+    to = check_destination(number, settings, directory, Asked("place_call", "call", room))
     job = json.dumps({**(metadata or {}), "phone_number": to.number})
     call = Call.known(room, settings, phone_number=to.number, direction="outbound")
     try:

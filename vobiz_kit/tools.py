@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
 from pydantic import Field
 
+from vobiz_kit.asked import asked_by_tool
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.directory import Destination, Directory, UnknownDestination
-from vobiz_kit.errors import NumberRefused
+from vobiz_kit.errors import NotAllowed, NumberRefused
 from vobiz_kit.jobs import end_call, settings_of
 from vobiz_kit.numbers import transfer_uri
 from vobiz_kit.outcomes import TransferOutcome, refused
@@ -63,7 +64,8 @@ class _TransferTool(llm.ToolContext):
         report = report_of(self._ctx)
         await report.tell("tool", f"{context.function_call.name}({said!r})", destination=said)
         try:
-            to = check_destination(said, self._settings, self._directory)
+            asked = asked_by_tool(self._ctx, context)
+            to = check_destination(said, self._settings, self._directory, asked)
             uri = transfer_uri(to.number, self._settings.vobiz_sip_domain)
         except NumberRefused as refusal:
             await report.conclude(refused(refusal, said, TransferOutcome))
@@ -166,7 +168,8 @@ def _refusal_for_model(refusal: NumberRefused) -> str:
         *others, last = refusal.aliases or ("nobody",)
         known = f"{', '.join(others)} or {last}" if others else last
         return f"I can connect you to {known}. Whom would you like? ({refusal.what})"
+    spoken = refusal.spoken if isinstance(refusal, NotAllowed) else "I cannot connect you to that."
     return (
-        f"I cannot connect you to that. (The caller is still on the line: offer something else. "
+        f"{spoken} (The caller is still on the line: offer something else. "
         f"{refusal.what} {refusal.evidence})"
     )

@@ -109,10 +109,11 @@ async def test_a_number_is_transferred_too() -> None:
     [
         ("the moon", "I can connect you to billing or sales."),
         ("+15550001000", "your own number"),
-        ("911", "emergency"),
+        ("911", "I cannot call emergency services. Please hang up and dial them yourself, now."),
+        ("+870773111632", "I am not allowed to connect you to that number."),
         ("+1555", "too short"),
         ("+15550002222\r\nX-Evil: 1", "invisible character"),
-        ("+15550009901", "do not allow a real call"),
+        ("+15550009901", "do not allow that number"),
         ("sip:+15550002222@evil.example", "evil.example"),
     ],
 )
