@@ -19,7 +19,7 @@ from vobiz_kit.settings import Settings
 
 PREMIUM = "+19002345678"
 SATELLITE = "+870301234567"
-_LINES = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)
+_LINES = (PhoneNumberType.MOBILE,)
 
 
 @dataclass(frozen=True)

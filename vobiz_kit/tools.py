@@ -168,8 +168,10 @@ def _refusal_for_model(refusal: NumberRefused) -> str:
         *others, last = refusal.aliases or ("nobody",)
         known = f"{', '.join(others)} or {last}" if others else last
         return f"I can connect you to {known}. Whom would you like? ({refusal.what})"
-    spoken = refusal.spoken if isinstance(refusal, NotAllowed) else "I cannot connect you to that."
+    if isinstance(refusal, NotAllowed):
+        # Without the evidence: what the settings allow is no business of whoever is on the line.
+        return f"{refusal.spoken} (The caller is still on the line: offer something else.)"
     return (
-        f"{spoken} (The caller is still on the line: offer something else. "
+        f"I cannot connect you to that. (The caller is still on the line: offer something else. "
         f"{refusal.what} {refusal.evidence})"
     )
