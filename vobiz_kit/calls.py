@@ -11,28 +11,22 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakValueDictionary
 
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_events import CallEvent, Status
 from vobiz_kit.call_rooms import rooms_of
-from vobiz_kit.call_state import CallState
+from vobiz_kit.call_transfers import TransferableCall
 from vobiz_kit.call_watch import RoomWatch
-from vobiz_kit.errors import CallError, TransferError, VobizKitError
-from vobiz_kit.hunting import transfer_to
+from vobiz_kit.errors import CallError
 from vobiz_kit.livekit_api import open_livekit_api
-from vobiz_kit.meanings import MEANINGS
-from vobiz_kit.outcomes import DialOutcome, Outcome, TransferOutcome
-from vobiz_kit.policy import call_limit, check_destination
+from vobiz_kit.outcomes import DialOutcome
+from vobiz_kit.policy import check_destination
 from vobiz_kit.settings import Settings
-from vobiz_kit.settling import outlasted, settled_by_records
-from vobiz_kit.vobiz import cdrs
 
 if TYPE_CHECKING:
-    from livekit import rtc
-
-    from vobiz_kit.directory import Destination, Directory
+    from vobiz_kit.directory import Directory
 
 # Seconds: an agent that is there joins within half a second in the lab, two over the internet.
 AGENT_WITHIN_S = 10.0
@@ -46,7 +40,7 @@ _AGENT_JOINS_WITHIN_S = 2.0
 _calls: WeakValueDictionary[tuple[str, str], Call] = WeakValueDictionary()
 
 
-class Call(CallState):
+class Call(TransferableCall):
     """A call in progress, or what is known of one that is over.
 
     It follows the call's room as a participant whom nobody sees or hears, so that it knows calls
@@ -69,7 +63,6 @@ class Call(CallState):
         self._joining = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
-        self._undecided: TransferOutcome | None = None
 
     @classmethod
     async def in_room(cls, room: str, settings: Settings | None = None) -> Self:
@@ -118,34 +111,6 @@ class Call(CallState):
                 ) from error
             self._watch = watch
 
-    async def transfer(
-        self, destination: str, *, directory: Directory | None = None, ringing_timeout_s: int = 30
-    ) -> TransferOutcome:
-        """Hand the caller over, as the agent's own tool does: policy, REFER, end of the job.
-
-        Args:
-            destination: An alias of the directory, or a number.
-            directory: The aliases that count; those of the settings if None.
-            ringing_timeout_s: Whole seconds that the target may take to answer.
-
-        Returns:
-            The outcome. A target that is busy is an outcome and no error: the caller is still
-            with the agent then.
-
-        Raises:
-            NumberRefused: it cannot or must not be dialled; nothing was sent.
-            TransferError: there is no answered call to transfer.
-        """
-        to = check_destination(destination, self.settings, directory)
-        if self._watch is None or self.status != "active":
-            name = "transfer_in_progress" if self.status == "transferring" else "not_answered_yet"
-            meaning = MEANINGS["caller_hung_up" if self.over else name]
-            raise TransferError(
-                meaning.happened, evidence=f"the call is {self.status!r}", fix=meaning.advice
-            )
-        # Cancelling would not stop the transfer (measured, T8): its end has to be dealt with.
-        return await asyncio.shield(self._own(self._hand_over(to, directory, ringing_timeout_s)))
-
     async def hang_up(self) -> None:
         """End the call for everybody: the room is deleted, the phone gets its BYE."""
         from livekit.api import DeleteRoomRequest, ListRoomsRequest, ServerError
@@ -183,19 +148,6 @@ class Call(CallState):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def phone_left(self, reason: str) -> None:
-        """The phone left; after a transfer that was not decided, find out where to."""
-        super().phone_left(reason)
-        if self.over and self._undecided is not None:
-            self._own(self._settle(self._undecided))
-            self._undecided = None
-
-    def concluded(self, outcome: Outcome, at: float) -> None:
-        """The call failed, or a transfer of it ended; one that is not decided is kept in mind."""
-        super().concluded(outcome, at)
-        if isinstance(outcome, TransferOutcome) and outcome.name != "transfer_in_progress":
-            self._undecided = outcome if outcome.name == "undecided" else None
-
     def room_ended(self, reason: str) -> None:
         """The room is gone: so is the watcher's reason to be."""
         super().room_ended(reason)
@@ -214,54 +166,6 @@ class Call(CallState):
         outcome = DialOutcome("agent_missing", self.phone_number, evidence=evidence)
         self.concluded(outcome, time.time())
         await self.hang_up()
-
-    async def _hand_over(
-        self, to: Destination, directory: Directory | None, ringing_s: int
-    ) -> TransferOutcome:
-        if self._watch is None:
-            raise TransferError("The call is not being watched.", fix="await call.join()")
-
-        async def on_next(target: Destination, before: TransferOutcome) -> None:
-            self.concluded(before, time.time())
-            self._tell_transfer(f"trying {target} instead", target)
-
-        self._tell_transfer(f"asking the carrier to connect {to}", to)
-        longest = max(ringing_s, to.ringing_s or 0)
-        async with open_livekit_api(self.settings, within=longest + 5) as api:
-            outcome = await transfer_to(
-                api,
-                self._watch.room,
-                to,
-                self.settings,
-                directory,
-                ringing_timeout_s=ringing_s,
-                on_next=on_next,
-            )
-        self.concluded(outcome, time.time())
-        if outcome.ok or outcome.name == "caller_hung_up":
-            await self.hang_up()
-        elif outcome.name == "undecided":
-            self._own(self._outlast(self._watch.room, outcome))
-        return outcome
-
-    async def _outlast(self, room: rtc.Room, undecided: TransferOutcome) -> None:
-        if (settled := await outlasted(room, undecided)) is not None:
-            self.concluded(settled, time.time())
-
-    async def _settle(self, undecided: TransferOutcome) -> None:
-        """The caller has left, and nobody knows whether to the transfer target: ask the carrier."""
-        transfers = (event for event in reversed(self.events) if event.kind == "transfer")
-        target = next((str(event.data["to"]) for event in transfers if "to" in event.data), "")
-        try:
-            records = await cdrs(self, self.settings)
-        except VobizKitError as error:
-            outcome = replace(undecided, evidence=f"{undecided.evidence}; {error.what}")
-        else:
-            outcome = settled_by_records(undecided, records, self.sip_call_id, target)
-        self.concluded(outcome, time.time())
-
-    def _tell_transfer(self, text: str, to: Destination) -> None:
-        self.told(CallEvent(time.time(), "transfer", text, {"to": to.number}))
 
     def _own(self, doing: Any) -> asyncio.Task[Any]:
         task = self._loop.create_task(doing, name=f"call in {self.room}")
@@ -299,9 +203,8 @@ async def place_call(
     from livekit.api import CreateAgentDispatchRequest, CreateRoomRequest, ServerError
 
     settings = settings or Settings.load()
-    to = check_destination(number, settings, directory)
-    call_limit.count(settings)
     room = settings.outbound_room_prefix + secrets.token_hex(6)
+    to = check_destination(number, settings, directory, Asked("place_call", "call", room))
     job = json.dumps({**(metadata or {}), "phone_number": to.number})
     call = Call.known(room, settings, phone_number=to.number, direction="outbound")
     try:

@@ -33,8 +33,11 @@ class Settings:
         vobiz_outbound_number: Your DID in E.164, also the caller id of calls that you place.
         outbound_trunk_id: A trunk made elsewhere, used as it is, or "".
         prefix: What the names of rooms, trunks and agent begin with.
-        may_dial: Numbers and prefixes (``+1555*``) that the cloud backend may dial besides the
-            directory's, separated by commas.
+        may_dial: Numbers and prefixes (``+1555*``) that may be dialled besides the directory's and
+            ordinary ones of the own country, separated by commas (`vobiz_kit.policy`).
+        transfers_per_call: How many transfers may be tried in one call.
+        calls_per_hour: How many real calls may be placed in an hour.
+        transfers_per_hour: How many real transfers may be sent in an hour.
         directory_numbers: Pairs of alias and E.164 number, or several by commas, sorted; `numbers`
             is the same as dict.
         sources: Pairs of a setting's name and where it came from.
@@ -60,6 +63,9 @@ class Settings:
     outbound_trunk_id: str = ""
     prefix: str = "vobiz"
     may_dial: str = ""
+    transfers_per_call: int = 5
+    calls_per_hour: int = 20
+    transfers_per_hour: int = 60
     directory_numbers: tuple[tuple[str, str], ...] = ()
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
@@ -239,7 +245,7 @@ def _fields(values: Sourced, found: Collected, environ: Mapping[str, str]) -> di
     for setting in SETTINGS:
         if setting.name in values:
             value = values[setting.name][0]
-            out[setting.field] = Secret(value) if setting.secret else value
+            out[setting.field] = setting.kept_as(value)
     out.setdefault("vobiz_sip_address", out.get("vobiz_sip_domain", ""))
     out.setdefault("prefix", default_prefix(environ))
     aliases = sorted((_alias(name), value) for name, (value, _) in values.items() if is_alias(name))

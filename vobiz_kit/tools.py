@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
 from pydantic import Field
 
+from vobiz_kit.asked import Asked, asked_by_tool
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.directory import Destination, Directory, UnknownDestination
-from vobiz_kit.errors import NumberRefused
+from vobiz_kit.errors import NotAllowed, NumberRefused
 from vobiz_kit.hunting import transfer_to
 from vobiz_kit.jobs import end_call, settings_of
 from vobiz_kit.outcomes import TransferOutcome, refused
@@ -66,8 +67,9 @@ class _TransferTool(llm.ToolContext):
     async def _hand_over(self, context: RunContext, said: str) -> None:
         report = report_of(self._ctx)
         await report.tell("tool", f"{context.function_call.name}({said!r})", destination=said)
+        asked = asked_by_tool(self._ctx, context)
         try:
-            to = check_destination(said, self._settings, self._directory)
+            to = check_destination(said, self._settings, self._directory, asked)
         except NumberRefused as refusal:
             await report.conclude(refused(refusal, said, TransferOutcome))
             raise ToolError(_refusal_for_model(refusal)) from None
@@ -75,7 +77,9 @@ class _TransferTool(llm.ToolContext):
         with suppress(RuntimeError):  # the caller spoke in the meantime; that changes nothing
             context.disallow_interruptions()
         await self._say(context, self._announcement.format(who=to.alias or "that number"))
-        outcome = await asyncio.shield(self._own(self._transfer(context, to), f"transfer to {to}"))
+        outcome = await asyncio.shield(
+            self._own(self._transfer(context, to, asked), f"transfer to {to}")
+        )
         if not outcome.ok and outcome.name != "caller_hung_up":
             raise ToolError(outcome.told)
         raise StopResponse  # nobody is left to talk to
@@ -86,7 +90,9 @@ class _TransferTool(llm.ToolContext):
                 # Not for the model: after these words it would take the tool's result for answered.
                 await context.session.say(words, allow_interruptions=False, add_to_chat_ctx=False)
 
-    async def _transfer(self, context: RunContext, to: Destination) -> TransferOutcome:
+    async def _transfer(
+        self, context: RunContext, to: Destination, asked: Asked
+    ) -> TransferOutcome:
         report = report_of(self._ctx)
 
         async def on_next(target: Destination, before: TransferOutcome) -> None:
@@ -101,6 +107,7 @@ class _TransferTool(llm.ToolContext):
             to,
             self._settings,
             self._directory,
+            asked,
             ringing_timeout_s=self._ringing_timeout_s,
             on_next=on_next,
         )
@@ -188,6 +195,9 @@ def _refusal_for_model(refusal: NumberRefused) -> str:
         *others, last = refusal.aliases or ("nobody",)
         known = f"{', '.join(others)} or {last}" if others else last
         return f"I can connect you to {known}. Whom would you like? ({refusal.what})"
+    if isinstance(refusal, NotAllowed):
+        # Without the evidence: what the settings allow is no business of whoever is on the line.
+        return f"{refusal.spoken} (The caller is still on the line: offer something else.)"
     return (
         f"I cannot connect you to that. (The caller is still on the line: offer something else. "
         f"{refusal.what} {refusal.evidence})"

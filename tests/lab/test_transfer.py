@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from tests.lab.call_rig import *  # noqa: F403 - fixtures
 from tests.lab.call_rig import confirmed_at, handset, wire
 from vobiz_kit import lab as the_lab
+from vobiz_kit.agent import entrypoint
 from vobiz_kit.call_rooms import rooms_of
 from vobiz_kit.calls import Call, place_call
 from vobiz_kit.directory import Directory
 from vobiz_kit.errors import NumberRefused, TransferError
 from vobiz_kit.lab.carrier_client import CarrierClient
 from vobiz_kit.lab.lab import Lab
-from vobiz_kit.serving import ServedAgent
+from vobiz_kit.serving import ServedAgent, serve
 from vobiz_kit.settings import Settings
 
 pytestmark = pytest.mark.lab
@@ -85,18 +87,18 @@ async def test_who_asks_for_billing_talks_to_billing(
     assert call.outcome.ok
 
 
-async def test_a_number_in_e164_can_be_asked_for(
-    agent: ServedAgent, caller: Phone, settings: Settings
-) -> None:
+async def test_a_number_in_e164_can_be_asked_for(caller: Phone, settings: Settings) -> None:
     callee = handset(SPOKEN)
     await callee.behave(answer_after=0.2, says="You have reached extension seven")
-    call = await ring(agent, caller, settings)
-    await caller.says(f"Please transfer me to {SPOKEN_WORDS}")
-    await call.wait_for("transferred", within=25)
-    (refer,) = wire(call, "REFER")
-    assert f"sip:{SPOKEN}@" in refer.header("Refer-To")
-    await caller.hears("you have reached extension seven", within=20)
-    await job_over(call, settings)
+    settings = replace(settings, may_dial=SPOKEN)  # Australia is not the lab's own country
+    async with await serve(entrypoint, settings) as agent:
+        call = await ring(agent, caller, settings)
+        await caller.says(f"Please transfer me to {SPOKEN_WORDS}")
+        await call.wait_for("transferred", within=25)
+        (refer,) = wire(call, "REFER")
+        assert f"sip:{SPOKEN}@" in refer.header("Refer-To")
+        await caller.hears("you have reached extension seven", within=20)
+        await job_over(call, settings)
 
 
 async def test_a_person_transfers_by_button(
