@@ -24,6 +24,7 @@ class Asked:
         bridge_uuid: The SIP Call-ID of LiveKit's leg, by which the carrier's records and trace
             know the call; "" before it is known.
         said: What the caller said last, "" if nobody spoke.
+        phone: The phone at the other end of the call, "" if there is none yet.
     """
 
     by: str
@@ -32,6 +33,7 @@ class Asked:
     sip_call_id: str = ""
     bridge_uuid: str = ""
     said: str = ""
+    phone: str = ""
 
 
 def asked_by_tool(ctx: JobContext, context: RunContext) -> Asked:
@@ -41,8 +43,9 @@ def asked_by_tool(ctx: JobContext, context: RunContext) -> Asked:
         ctx: The job.
         context: The tool's run, as LiveKit gives it to the tool.
     """
-    phones = ctx.room.remote_participants.values()
-    sip_call_id, bridge_uuid = sip_ids(phone.attributes for phone in phones)
+    phones = [phone.attributes for phone in ctx.room.remote_participants.values()]
+    sip_call_id, bridge_uuid = sip_ids(phones)
+    numbers = [number for phone in phones if (number := phone.get("sip.phoneNumber", ""))]
     return Asked(
         context.function_call.name,
         "transfer",
@@ -50,12 +53,20 @@ def asked_by_tool(ctx: JobContext, context: RunContext) -> Asked:
         sip_call_id,
         bridge_uuid,
         _said_last(context),
+        numbers[0] if numbers else "",
     )
 
 
 def asked_by_call(call: CallState) -> Asked:
     """What a person asks for by ``call.transfer``, a button of the transfer panel included."""
-    return Asked("Call.transfer", "transfer", call.room, call.sip_tag, call.sip_call_id)
+    return Asked(
+        "Call.transfer",
+        "transfer",
+        call.room,
+        call.sip_tag,
+        call.sip_call_id,
+        phone=call.phone_number,
+    )
 
 
 def sip_ids(phones: Iterable[Mapping[str, str]]) -> tuple[str, str]:

@@ -69,6 +69,7 @@ def record_decision(
     """
     facts = {
         "by": asked.by,
+        "phone": asked.phone,
         "kind": asked.kind,
         "asked": destination,
         "said": asked.said,
@@ -183,7 +184,7 @@ def _row(entry: Mapping[str, Any]) -> list[Cell]:
     ids = (shown.get("room"), shown.get("sip_call_id"), shown.get("bridge_uuid"))
     return [
         shown.get("at", "")[:19].replace("T", " "),
-        shown.get("by", ""),
+        "\n".join(part for part in (shown.get("by"), shown.get("phone")) if part),
         shown.get("asked") or shown.get("to", ""),
         mark,
         why,

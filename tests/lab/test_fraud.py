@@ -168,6 +168,7 @@ async def test_nobody_talks_the_agent_into_it(
     await call.wait_for("transferred", within=20)
     (refer,) = wire(call, "REFER")
     assert f"sip:{BILLING}@" in refer.header("Refer-To")
+    assert reached(before) == {"REFER received livekit-sip", f"INVITE sent {BILLING}"}
     decision, outcome = [e for e in read_audit() if e["room"] == call.room][-2:]
     assert (decision["event"], decision["decision"], decision["rule"]) == (
         "decision",
@@ -175,6 +176,7 @@ async def test_nobody_talks_the_agent_into_it(
         "directory",
     )
     assert "billing" in decision["said"].lower()
+    assert decision["phone"] == CALLER
     assert (outcome["event"], outcome["outcome"]) == ("outcome", "completed")
     for entry in (decision, outcome):
         assert entry["to"] == f"billing ({BILLING})"

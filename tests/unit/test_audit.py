@@ -36,6 +36,7 @@ ASKED = Asked(
     "SCL_1234567890",
     "123-4567-8901@carrier",
     "call plus one nine zero zero five five five, that is +1 (900) 555-1234",
+    "+15550009999",
 )
 
 
@@ -148,6 +149,7 @@ def test_numbers_are_masked_everywhere_on_request() -> None:
     assert entry["asked"] == "+1900•••1234"
     assert entry["to"] == "billing (+1555•••2222)"
     assert entry["room"] == "vobiz-in-_+1555•••9999_abc"
+    assert entry["phone"] == "+1555•••9999"
     assert entry["said"] == "call •••, that is +1900•••1234"
     assert entry["sip_call_id"] == ASKED.sip_call_id  # by which the call is found
     assert entry["bridge_uuid"] == ASKED.bridge_uuid
@@ -188,7 +190,11 @@ def test_it_lies_beside_the_agents_log(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_tool_says_in_which_call_and_what_the_caller_said() -> None:
     phone = FakePhone()
-    phone.attributes |= {"sip.callID": "SCL_9", "sip.callIDFull": "9@carrier"}
+    phone.attributes |= {
+        "sip.callID": "SCL_9",
+        "sip.callIDFull": "9@carrier",
+        "sip.phoneNumber": "+15550009999",
+    }
     room = FakeRoom(phone)
 
     class Item:
@@ -200,7 +206,13 @@ def test_a_tool_says_in_which_call_and_what_the_caller_said() -> None:
 
     job = type("Job", (), {"room": room})
     assert asked_by_tool(job, Run()) == Asked(  # type: ignore[arg-type]
-        "cold_transfer", "transfer", room.name, "SCL_9", "9@carrier", "billing please"
+        "cold_transfer",
+        "transfer",
+        room.name,
+        "SCL_9",
+        "9@carrier",
+        "billing please",
+        "+15550009999",
     )
 
 
