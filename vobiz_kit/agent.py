@@ -22,6 +22,7 @@ from livekit.agents import (
 )
 from livekit.agents.voice.room_io import RoomOptions
 
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.errors import NumberRefused, TrunkError
 from vobiz_kit.jobs import DialFailed, settings_of
@@ -165,7 +166,8 @@ async def dial(
     """
     report = report_of(ctx)
     try:
-        to = check_destination(number, settings)
+        asked = Asked("dial", "call", ctx.room.name)
+        to = check_destination(number, settings, asked=asked)
         trunk_id = await find_outbound_trunk(settings)
     except NumberRefused as refusal:
         raise DialFailed(refused(refusal, number, DialOutcome)) from None
