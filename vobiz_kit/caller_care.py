@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from vobiz_kit import care_voice
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.care_voice import CareVoice
+from vobiz_kit.dial_limits import DialLimits
 from vobiz_kit.errors import NumberRefused
-from vobiz_kit.numbers import transfer_uri
+from vobiz_kit.hunting import transfer_to
 from vobiz_kit.outcomes import DialOutcome, TransferOutcome, refused
 from vobiz_kit.policy import check_destination
 from vobiz_kit.process_mark import PROCESS_ATTRIBUTE, own_mark
-from vobiz_kit.transfers import cold_transfer, is_transferring, phone_in
+from vobiz_kit.transfers import is_transferring, phone_in
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession, JobContext
@@ -244,8 +246,9 @@ class CallerCare:
         if not self._has_fallback:
             return None
         try:
-            to = check_destination(FALLBACK, self._settings)
-            uri = transfer_uri(to.number, self._settings.vobiz_sip_domain)
+            # Not counted with the caller's own tries, which may be used up.
+            asked = Asked("caller care", "transfer", self._ctx.room.name)
+            to = check_destination(FALLBACK, self._settings, asked=asked, limits=DialLimits())
         except NumberRefused as refusal:
             await self._report.conclude(refused(refusal, FALLBACK, TransferOutcome))
             return None
@@ -253,8 +256,9 @@ class CallerCare:
         await self._report.tell("transfer", f"asking the carrier to connect {to}", to=to.number)
         ringing = self._loop.create_task(self._ring(), name="ringing tone")
         try:
-            outcome = await cold_transfer(
-                *(self._ctx.api, self._ctx.room, uri, str(to)), ringing_timeout_s=_FALLBACK_RINGS_S
+            outcome = await transfer_to(
+                *(self._ctx.api, self._ctx.room, to, self._settings),
+                ringing_timeout_s=_FALLBACK_RINGS_S,
             )
         finally:
             ringing.cancel()

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_events import WATCHER_IDENTITY
 from vobiz_kit.caller_care import FALLBACK
+from vobiz_kit.dial_limits import DialLimits
 from vobiz_kit.errors import NumberRefused
 from vobiz_kit.livekit_api import open_livekit_api
 from vobiz_kit.numbers import transfer_uri
@@ -236,7 +238,8 @@ class Watchdog:
 
         if FALLBACK in self._settings.numbers:
             with _trouble_logged(room):
-                to = check_destination(FALLBACK, self._settings)
+                asked = Asked("watchdog", "transfer", room)
+                to = check_destination(FALLBACK, self._settings, asked=asked, limits=DialLimits())
                 request = TransferSIPParticipantRequest(
                     room_name=room,
                     participant_identity=phone,
