@@ -49,7 +49,7 @@ _SILENT_FOR_S = 3.0
 _PATIENCE_S = 4.5
 _LOOK_EVERY_S = 0.1
 _SENTENCE_ENDS_WITHIN_S = 4.0
-_WORDS_WITHIN_S = 2.0
+_WORDS_WITHIN_S = 3.0
 _FALLBACK_RINGS_S = 25
 _DECIDED_WITHIN_S = 60.0
 _EVIDENCE = 300  # characters
@@ -155,11 +155,16 @@ class CallerCare:
         elif event.old_state == "speaking":
             self._keep_words()  # the voice works, and nobody waits for it just now
 
-    def _keep_words(self) -> None:
+    def _keep_words(self, *first: str) -> None:
         if self._keeping is None and self._tts is not None:
             words = (MOMENT, *((HANDING_ON,) if self._has_fallback else ()), SORRY_GOODBYE)
-            keeping = care_voice.keep(self._tts, *words)
+            keeping = care_voice.keep(self._tts, *dict.fromkeys((*first, *words)))
             self._keeping = self._loop.create_task(keeping, name="keep words for bad times")
+
+    def _has_or_lacks(self, words: str) -> bool:
+        """Whether the words are kept, or nobody is about to keep them."""
+        keeping = self._keeping is not None and not self._keeping.done()
+        return not keeping or care_voice.kept(self._tts, words) is not None
 
     @property
     def _has_fallback(self) -> bool:
@@ -226,10 +231,10 @@ class CallerCare:
             await self._until(lambda: not is_transferring(room.name), _DECIDED_WITHIN_S)
             if phone_in(room) is not None:
                 await self._until(lambda: not self._is_speaking, _SENTENCE_ENDS_WITHIN_S)
+                needed = HANDING_ON if self._has_fallback else SORRY_GOODBYE
                 if outcome.name == "agent_failed":  # its voice may well work
-                    self._keep_words()
-                if self._keeping is not None:
-                    await asyncio.wait({self._keeping}, timeout=_WORDS_WITHIN_S)
+                    self._keep_words(needed)
+                await self._until(lambda: self._has_or_lacks(needed), _WORDS_WITHIN_S)
                 if self._session is not None:
                     self._session.shutdown(drain=False)
                 if (handed := await self._hand_on()) is not None:
