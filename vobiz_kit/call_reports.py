@@ -87,7 +87,12 @@ class CallReport:
         """Tell how the call, or its transfer, ended. Returns when LiveKit has taken it."""
         _log.info("%s", outcome)
         about = "transfer" if isinstance(outcome, TransferOutcome) else "call"
-        record_outcome(outcome, about, self._room.name, *self._sip_ids)
+        try:
+            await self._publish(outcome, about)
+        finally:  # whoever watches comes first; written it is in any case
+            record_outcome(outcome, about, self._room.name, *self._sip_ids)
+
+    async def _publish(self, outcome: Outcome, about: str) -> None:
         if not self._room.isconnected():
             return
         text = json.dumps({"about": about, "time": time.time(), **outcome.to_json()})
