@@ -238,6 +238,9 @@ async def test_a_job_that_names_a_forbidden_number_dials_nobody(
 
 
 async def test_the_log_is_the_owners_alone_and_can_be_masked(settings: Settings) -> None:
+    for asked in (settings.vobiz_outbound_number, f"{BILLING} or {CALLER}"):
+        with pytest.raises(NumberRefused):
+            await place_call(asked, settings)
     assert audit_file().stat().st_mode & 0o777 == 0o600
     text = audit_file().read_text()
     for secret in (settings.livekit_api_secret, settings.vobiz_password):
