@@ -29,6 +29,21 @@ ENDPOINTING_MS = 300
 # Seconds from Deepgram's word that the sentence is finished to the agent's turn: it counts from
 # there and not from the last word (measured), so every bit of it is heard as a pause.
 MIN_DELAY_S = 0.1
+# How turns are taken on the telephone, by whatever services: arguments of an `AgentSession`.
+TURN_TAKING: dict[str, Any] = {
+    "turn_handling": {
+        "turn_detection": "stt",
+        "endpointing": {"min_delay": MIN_DELAY_S},
+        # "adaptive", the other mode, asks a model of LiveKit Cloud.
+        "interruption": {"mode": "vad"},
+    },
+    # The telephone network cancels echo. Warming up a canceller would make the agent deaf for
+    # the first three seconds of its greeting.
+    "aec_warmup_duration": None,
+    # The session would wait 2 s for a last transcript when the caller is gone, and the job
+    # would live on for as long.
+    "session_close_transcript_timeout": 0.0,
+}
 
 
 def voice_pipeline(settings: Settings) -> dict[str, Any]:
@@ -76,18 +91,7 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
         "stt": stt,
         "llm": llm,
         "tts": tts,
-        "turn_handling": {
-            "turn_detection": "stt",
-            "endpointing": {"min_delay": MIN_DELAY_S},
-            # "adaptive", the other mode, asks a model of LiveKit Cloud.
-            "interruption": {"mode": "vad"},
-        },
-        # The telephone network cancels echo. Warming up a canceller would make the agent deaf for
-        # the first three seconds of its greeting.
-        "aec_warmup_duration": None,
-        # The session would wait 2 s for a last transcript when the caller is gone, and the job
-        # would live on for as long.
-        "session_close_transcript_timeout": 0.0,
+        **TURN_TAKING,
     }
 
 
