@@ -9,7 +9,14 @@ import time
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from vobiz_kit.call_events import OUTCOME_ATTRIBUTE, TOPIC, CallEvent, Kind, to_wire
+from vobiz_kit.call_events import (
+    OUTCOME_ATTRIBUTE,
+    TOPIC,
+    CallEvent,
+    Kind,
+    is_consulted,
+    to_wire,
+)
 from vobiz_kit.outcomes import Outcome, TransferOutcome
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ class CallReport:
 
     def _on_phone(self, participant: rtc.Participant) -> None:
         status = participant.attributes.get("sip.callStatus", "")
-        if not status:
+        if not status or is_consulted(participant.identity):
             return
         if status != "hangup":
             self.last_status = status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
 from pydantic import Field
@@ -17,10 +17,17 @@ from vobiz_kit.numbers import transfer_uri
 from vobiz_kit.outcomes import TransferOutcome, refused
 from vobiz_kit.policy import check_destination
 from vobiz_kit.transfers import cold_transfer
+from vobiz_kit.warm_transfer import warm_transfer
 
 if TYPE_CHECKING:
     from vobiz_kit.settings import Settings
 
+Mode = Literal["cold", "warm"]
+
+_ANNOUNCEMENTS: dict[Mode, str] = {
+    "cold": "I am connecting you to {who} now.",
+    "warm": "One moment please, I am asking {who} to take your call.",
+}
 E164_WORDS = "a phone number with + and country code, like +15550002222"
 
 
@@ -32,9 +39,11 @@ class _TransferTool(llm.ToolContext):
         settings: Whose trunk and directory; those that the job is served with if None.
         directory: The aliases that count; those of the settings if None.
         announcement: What the agent says before the transfer; ``{who}`` is the destination.
-            "" for nothing.
+            "" for nothing; words that fit the mode if None.
         ringing_timeout_s: Whole seconds that the target may take to answer.
     """
+
+    _mode: Mode = "cold"
 
     def __init__(
         self,
@@ -42,7 +51,7 @@ class _TransferTool(llm.ToolContext):
         settings: Settings | None = None,
         *,
         directory: Directory | None = None,
-        announcement: str = "I am connecting you to {who} now.",
+        announcement: str | None = None,
         ringing_timeout_s: int = 30,
     ) -> None:
         self._ctx = ctx
@@ -50,7 +59,7 @@ class _TransferTool(llm.ToolContext):
         if directory is None:
             directory = Directory.from_settings(self._settings)
         self._directory = directory
-        self._announcement = announcement
+        self._announcement = _ANNOUNCEMENTS[self._mode] if announcement is None else announcement
         self._ringing_timeout_s = ringing_timeout_s
         self._running: set[asyncio.Task[TransferOutcome]] = set()
         self._describe()
@@ -72,7 +81,8 @@ class _TransferTool(llm.ToolContext):
         with suppress(RuntimeError):  # the caller spoke in the meantime; that changes nothing
             context.disallow_interruptions()
         await self._announce(context, to)
-        task = asyncio.create_task(self._transfer(uri, to), name=f"transfer to {to}")
+        doing = self._transfer(uri, to) if self._mode == "cold" else self._warm(context, said)
+        task = asyncio.create_task(doing, name=f"transfer to {to}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         outcome = await asyncio.shield(task)
@@ -104,12 +114,45 @@ class _TransferTool(llm.ToolContext):
             await end_call(self._ctx, "the caller hung up")
         return outcome
 
+    async def _warm(self, context: RunContext, said: str) -> TransferOutcome:
+        outcome = await warm_transfer(
+            self._ctx,
+            context.session,
+            self._settings,
+            said,
+            directory=self._directory,
+            ringing_timeout_s=self._ringing_timeout_s,
+        )
+        if outcome.name == "caller_hung_up":
+            await end_call(self._ctx, "the caller hung up")
+        return outcome
+
 
 class TransferTools(_TransferTool):
     """``transfer_call(destination)``: to an alias of the directory, or to a number.
 
     Use it as ``Agent(tools=TransferTools(ctx, settings).flatten())``.
+
+    Args:
+        ctx: The job, of which the caller is transferred.
+        settings: Whose trunk and directory; those that the job is served with if None.
+        mode: "cold": the carrier connects the caller, and the agent leaves. "warm": the caller
+            waits on hold while the agent asks the target (`vobiz_kit.warm_transfer`).
+        **how: ``directory``, ``announcement`` and ``ringing_timeout_s``: the aliases that count,
+            what the agent says first (``{who}`` is the destination), and the whole seconds that
+            the target may take to answer.
     """
+
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings | None = None,
+        *,
+        mode: Mode = "cold",
+        **how: Any,
+    ) -> None:
+        self._mode = mode
+        super().__init__(ctx, settings, **how)
 
     @llm.function_tool
     async def transfer_call(self, context: RunContext, destination: str) -> None:
