@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help lab test test-unit lint lock bench clean
+.PHONY: help lab test test-unit test-matrix lint lock bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
-	  | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	  | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 lab: $(INSTALLED) ## The lab and JupyterLab on the first notebook (ARGS=--no-browser on a server)
 	@$(BIN)/vobiz-kit lab notebooks -- $(ARGS)
@@ -32,6 +32,9 @@ lint: $(INSTALLED) ## ruff and mypy
 
 bench: $(INSTALLED) ## Measure start, memory and latencies; writes docs/benchmarks.md
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+test-matrix: $(INSTALLED) ## Every failure of a transfer, by tool and button; writes docs/transfer-matrix.md
+	@$(BIN)/python scripts/transfer_matrix.py $(ARGS)
 
 lock: $(INSTALLED) ## Choose versions anew: requirements.lock for all platforms, naming no host
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors; tests/unit/test_exports.py compares the lists
     from vobiz_kit.agent import entrypoint as entrypoint
+    from vobiz_kit.audit import audit_log as audit_log
     from vobiz_kit.callflow import Ladder as Ladder
     from vobiz_kit.callflow import callflow as callflow
     from vobiz_kit.calls import Call as Call
@@ -55,6 +56,7 @@ _HOMES = {  # name -> the module that it comes from
     "VobizClient": "vobiz",
     "VobizKitError": "errors",
     "apply_trunks": "trunks",
+    "audit_log": "audit",
     "callflow": "callflow",
     "cdrs": "vobiz",
     "check": "checks",

@@ -11,6 +11,7 @@ from livekit import api, rtc
 from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.errors import NumberRefused, TrunkError
 from vobiz_kit.jobs import DialFailed, settings_of
@@ -83,7 +84,8 @@ async def dial(
     """
     report = report_of(ctx)
     try:
-        to = check_destination(number, settings)
+        asked = Asked("dial", "call", ctx.room.name)
+        to = check_destination(number, settings, asked=asked)
         trunk_id = await find_outbound_trunk(settings)
     except NumberRefused as refusal:
         raise DialFailed(refused(refusal, number, DialOutcome)) from None

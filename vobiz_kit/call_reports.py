@@ -9,6 +9,8 @@ import time
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from vobiz_kit.asked import sip_ids
+from vobiz_kit.audit import record_outcome
 from vobiz_kit.call_events import (
     OUTCOME_ATTRIBUTE,
     TOPIC,
@@ -17,7 +19,7 @@ from vobiz_kit.call_events import (
     is_consulted,
     to_wire,
 )
-from vobiz_kit.outcomes import Outcome, TransferOutcome
+from vobiz_kit.outcomes import DialOutcome, Outcome, TransferOutcome
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -42,6 +44,7 @@ class CallReport:
         self.last_status = ""
         self.was_active = False
         self.was_inbound = False
+        self._sip_ids = ("", "")  # the audit log's: LiveKit's and the carrier's id of the call
         room.on("participant_connected", self._on_phone)
         room.on(
             "participant_attributes_changed", lambda _, participant: self._on_phone(participant)
@@ -53,8 +56,16 @@ class CallReport:
             return
         if status != "hangup":
             self.last_status = status
-        self.was_active = self.was_active or status == "active"
         self.was_inbound = self.was_inbound or "sip.ruleID" in participant.attributes
+        if not all(self._sip_ids):
+            self._sip_ids = sip_ids([participant.attributes])
+        if status == "active" and not self.was_active:
+            self.was_active = True
+            if not self.was_inbound:
+                who = participant.attributes.get("sip.phoneNumber", participant.identity)
+                record_outcome(
+                    DialOutcome("completed", who), "call", self._room.name, *self._sip_ids
+                )
 
     def look(self) -> None:
         """Take in the phones that were in the room before the agent."""
@@ -82,9 +93,10 @@ class CallReport:
     async def conclude(self, outcome: Outcome) -> None:
         """Tell how the call, or its transfer, ended. Returns when LiveKit has taken it."""
         _log.info("%s", outcome)
+        about = "transfer" if isinstance(outcome, TransferOutcome) else "call"
+        record_outcome(outcome, about, self._room.name, *self._sip_ids)
         if not self._room.isconnected():
             return
-        about = "transfer" if isinstance(outcome, TransferOutcome) else "call"
         text = json.dumps({"about": about, "time": time.time(), **outcome.to_json()})
         setting = self._room.local_participant.set_attributes({OUTCOME_ATTRIBUTE: text})
         try:

@@ -218,7 +218,9 @@ class CallState(EventLog):
     def told(self, event: CallEvent) -> None:
         """The agent's job reported an event."""
         self._add(event)
-        if event.kind == "transfer" and self.status == "active":
+        # An event may arrive after the outcome that ended what it tells of (see `call_events`).
+        overtaken = any(at > event.time for at in self._concluded_at)
+        if event.kind == "transfer" and self.status == "active" and not overtaken:
             self._go("transferring", event.text)
 
     def concluded(self, outcome: Outcome, at: float) -> None:

@@ -201,7 +201,9 @@ def callflow(
 
 def _aliases(call: CallLike | None) -> dict[str, str]:
     settings = call.settings if call is not None else None
-    return {} if settings is None else {number: alias for alias, number in settings.numbers.items()}
+    if settings is None:
+        return {}
+    return {n: alias for alias, numbers in settings.numbers.items() for n in numbers.split(",")}
 
 
 def _sender(message: WireMessage) -> str:

@@ -14,18 +14,16 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakValueDictionary
 
+from vobiz_kit.asked import Asked
 from vobiz_kit.call_events import CallEvent, Status
 from vobiz_kit.call_rooms import rooms_of
-from vobiz_kit.call_state import CallState
+from vobiz_kit.call_transfers import TransferableCall
 from vobiz_kit.call_watch import RoomWatch
-from vobiz_kit.errors import CallError, TransferError
+from vobiz_kit.errors import CallError
 from vobiz_kit.livekit_api import open_livekit_api
-from vobiz_kit.meanings import MEANINGS
-from vobiz_kit.numbers import transfer_uri
-from vobiz_kit.outcomes import DialOutcome, TransferOutcome
-from vobiz_kit.policy import call_limit, check_destination
+from vobiz_kit.outcomes import DialOutcome
+from vobiz_kit.policy import check_destination
 from vobiz_kit.settings import Settings
-from vobiz_kit.transfers import cold_transfer
 
 if TYPE_CHECKING:
     from vobiz_kit.directory import Directory
@@ -42,7 +40,7 @@ _AGENT_JOINS_WITHIN_S = 2.0
 _calls: WeakValueDictionary[tuple[str, str], Call] = WeakValueDictionary()
 
 
-class Call(CallState):
+class Call(TransferableCall):
     """A call in progress, or what is known of one that is over.
 
     It follows the call's room as a participant whom nobody sees or hears, so that it knows calls
@@ -113,37 +111,6 @@ class Call(CallState):
                 ) from error
             self._watch = watch
 
-    async def transfer(
-        self, destination: str, *, directory: Directory | None = None, ringing_timeout_s: int = 30
-    ) -> TransferOutcome:
-        """Hand the caller over, as the agent's own tool does: policy, REFER, end of the job.
-
-        Args:
-            destination: An alias of the directory, or a number.
-            directory: The aliases that count; those of the settings if None.
-            ringing_timeout_s: Whole seconds that the target may take to answer.
-
-        Returns:
-            The outcome. A target that is busy is an outcome and no error: the caller is still
-            with the agent then.
-
-        Raises:
-            NumberRefused: it cannot or must not be dialled; nothing was sent.
-            TransferError: there is no answered call to transfer.
-        """
-        to = check_destination(destination, self.settings, directory)
-        uri = transfer_uri(to.number, self.settings.vobiz_sip_domain)
-        if self._watch is None or self.status != "active":
-            name = "transfer_in_progress" if self.status == "transferring" else "not_answered_yet"
-            meaning = MEANINGS["caller_hung_up" if self.over else name]
-            raise TransferError(
-                meaning.happened, evidence=f"the call is {self.status!r}", fix=meaning.advice
-            )
-        text = f"asking the carrier to connect {to}"
-        self.told(CallEvent(time.time(), "transfer", text, {"to": to.number}))
-        # Cancelling would not stop the transfer (measured, T8): its end has to be dealt with.
-        return await asyncio.shield(self._own(self._hand_over(uri, str(to), ringing_timeout_s)))
-
     async def hang_up(self) -> None:
         """End the call for everybody: the room is deleted, the phone gets its BYE."""
         from livekit.api import DeleteRoomRequest, ListRoomsRequest, ServerError
@@ -200,18 +167,6 @@ class Call(CallState):
         self.concluded(outcome, time.time())
         await self.hang_up()
 
-    async def _hand_over(self, uri: str, who: str, ringing_s: int) -> TransferOutcome:
-        if self._watch is None:
-            raise TransferError("The call is not being watched.", fix="await call.join()")
-        async with open_livekit_api(self.settings, within=ringing_s + 5) as api:
-            outcome = await cold_transfer(
-                api, self._watch.room, uri, who, ringing_timeout_s=ringing_s
-            )
-        self.concluded(outcome, time.time())
-        if outcome.ok or outcome.name == "caller_hung_up":
-            await self.hang_up()
-        return outcome
-
     def _own(self, doing: Any) -> asyncio.Task[Any]:
         task = self._loop.create_task(doing, name=f"call in {self.room}")
         self._tasks.add(task)
@@ -248,9 +203,8 @@ async def place_call(
     from livekit.api import CreateAgentDispatchRequest, CreateRoomRequest, ServerError
 
     settings = settings or Settings.load()
-    to = check_destination(number, settings, directory)
-    call_limit.count(settings)
     room = settings.outbound_room_prefix + secrets.token_hex(6)
+    to = check_destination(number, settings, directory, Asked("place_call", "call", room))
     job = json.dumps({**(metadata or {}), "phone_number": to.number})
     call = Call.known(room, settings, phone_number=to.number, direction="outbound")
     try:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from vobiz_kit.errors import NumberRefused
 from vobiz_kit.numbers import parse_host, parse_number
+from vobiz_kit.secret import Secret
 
 DEFAULT_VOBIZ_API_URL = "https://api.vobiz.ai/api/v1"
 
@@ -33,6 +34,7 @@ class Setting:
         core: The cloud backend does not work without it.
         connection: Says where to connect or with which credentials; with the lab such a setting
             is the lab's own, never a mixture.
+        count: A whole number; `Settings` holds it as one.
     """
 
     name: str
@@ -42,6 +44,13 @@ class Setting:
     secret: bool = False
     core: bool = False
     connection: bool = True
+    count: bool = False
+
+    def kept_as(self, value: str) -> str | int | Secret:
+        """A checked value as `Settings` holds it."""
+        if self.secret:
+            return Secret(value)
+        return int(value) if self.count else value
 
     @property
     def field(self) -> str:
@@ -61,6 +70,12 @@ def _dial_list(value: str) -> str:
         if not re.fullmatch(r"\+[1-9][0-9]{0,14}\*?", entry):
             raise ValueError(f"{ascii(entry)} is neither a number (+1555...) nor a prefix (+1555*)")
     return ",".join(entries)
+
+
+def _count(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,4}", value):
+        raise ValueError("it is not a whole number from 0 to 9999 (0 allows none at all)")
+    return value
 
 
 def _password(value: str) -> str:
@@ -134,6 +149,11 @@ def number(value: str) -> str:
         raise ValueError(f"{refusal.evidence}. {refusal.fix}") from None
 
 
+def numbers(value: str) -> str:
+    """The check of a destination: a number as in `number`, or several by commas (a hunt list)."""
+    return ",".join(number(part) for part in value.split(","))
+
+
 def _trunk_id(value: str) -> str:
     if not re.fullmatch(r"ST_[A-Za-z0-9]+", value):
         raise ValueError("it is not LiveKit's trunk id, which starts with ST_ (not Vobiz's id)")
@@ -144,6 +164,11 @@ def _prefix(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", value):
         raise ValueError("use at most 40 lower-case letters, digits and hyphens, like vobiz-amy")
     return value
+
+
+def _limit(name: str, what: str, default: int) -> Setting:
+    purpose = f"{what} (optional; {default} if not set)"
+    return Setting(name, purpose, "decide it yourself", _count, connection=False, count=True)
 
 
 _http = _url("https", "http")
@@ -238,11 +263,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "VOBIZ_KIT_MAY_DIAL",
-        "numbers that may be dialled on the real network besides your directory: calls cost money",
+        "numbers that may be dialled besides your directory and ordinary ones of your own country",
         "decide it yourself: +15550001234 is one number, +1555* all that begin so, by commas",
         _dial_list,
         connection=False,
     ),
+    _limit("VOBIZ_KIT_TRANSFERS_PER_CALL", "how many transfers may be tried in one call", 5),
+    _limit("VOBIZ_KIT_CALLS_PER_HOUR", "how many real calls may be placed in an hour", 20),
+    _limit("VOBIZ_KIT_TRANSFERS_PER_HOUR", "how many real transfers may be sent in an hour", 60),
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 BY_FIELD: Mapping[str, Setting] = {setting.field: setting for setting in SETTINGS}

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from vobiz_kit.errors import NumberRefused
-from vobiz_kit.numbers import parse_number, sip_user_and_host
+from vobiz_kit.numbers import parse_number, parse_numbers, sip_user_and_host
 from vobiz_kit.tables import Table
 
 if TYPE_CHECKING:
@@ -49,10 +49,19 @@ class Destination:
     Attributes:
         alias: The alias as the directory spells it, or None.
         number: The number in E.164.
+        then: Further numbers, to be tried one after the other while nobody answers.
+        ringing_s: Whole seconds that each of them may ring; None leaves that to who asks.
     """
 
     alias: str | None
     number: str
+    then: tuple[str, ...] = ()
+    ringing_s: int | None = None
+
+    def hunt(self) -> Iterator[Destination]:
+        """Each number to be tried, in order, as a destination of its own."""
+        for number in (self.number, *self.then):
+            yield Destination(self.alias, number, ringing_s=self.ringing_s)
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.number})" if self.alias else self.number
@@ -64,16 +73,36 @@ class Directory(Mapping[str, str]):
     ``Directory({"billing": "+15550002222"}).resolve("the Billing department").number`` is
     ``"+15550002222"``. A directory is also a plain mapping of alias to E.164 number.
 
+    Several numbers by commas make a hunt list: ``{"billing": "+15550002222, +15550003333"}`` tries
+    the second where the first is busy or does not answer.
+
     Args:
-        numbers: Number for each alias. Aliases may be of several words ("tech support").
+        numbers: Number for each alias, or several by commas. Aliases may be of several words
+            ("tech support").
         domain: The trunk's SIP domain; a SIP URI with another host is then refused.
+        ringing_s: Whole seconds that an alias' numbers may ring, where they differ from what who
+            asks takes: ``{"billing": 15}``.
 
     Raises:
         NumberRefused: a number cannot be one, or two aliases differ only in case and spacing.
     """
 
-    def __init__(self, numbers: Mapping[str, str], *, domain: str | None = None) -> None:
-        self._numbers = {alias: parse_number(numbers[alias]) for alias in sorted(numbers)}
+    def __init__(
+        self,
+        numbers: Mapping[str, str],
+        *,
+        domain: str | None = None,
+        ringing_s: Mapping[str, int] | None = None,
+    ) -> None:
+        self._hunts = {alias: parse_numbers(numbers[alias]) for alias in sorted(numbers)}
+        self._numbers = {alias: hunt[0] for alias, hunt in self._hunts.items()}
+        self._ringing_s = dict(ringing_s or {})
+        if strangers := sorted(set(self._ringing_s) - set(self._hunts)):
+            raise NumberRefused(
+                "A time to ring is given for a destination that the directory does not have.",
+                evidence=", ".join(map(ascii, strangers)),
+                fix=f"The directory has: {', '.join(self._hunts) or '(none)'}.",
+            )
         self._domain = domain.lower() if domain else None
         self._index: dict[str, set[str]] = {}
         seen: dict[str, str] = {}
@@ -101,6 +130,11 @@ class Directory(Mapping[str, str]):
         """Every alias, sorted."""
         return tuple(self._numbers)
 
+    @property
+    def all_numbers(self) -> frozenset[str]:
+        """Every number that stands in it, those of the hunt lists included."""
+        return frozenset(number for hunt in self._hunts.values() for number in hunt)
+
     def resolve(self, text: str) -> Destination:
         """Find the destination that somebody named.
 
@@ -126,15 +160,16 @@ class Directory(Mapping[str, str]):
             raise UnknownDestination(text, self.aliases, self._nearest(text))
         self._refuse_foreign_host(text)
         number = parse_number(text)
-        alias = next((a for a, n in self._numbers.items() if n == number), None)
-        return Destination(alias, number)
+        alias = next((a for a, hunt in self._hunts.items() if number in hunt), None)
+        return Destination(alias, number, ringing_s=self._ringing_s.get(alias or ""))
 
     def _hits(self, text: str) -> set[str]:
         # From the most literal reading to the loosest; the first that fits anything decides.
         return next((set(self._index[k]) for k in _keys(text) if k in self._index), set())
 
     def _destination(self, alias: str) -> Destination:
-        return Destination(alias, self._numbers[alias])
+        first, *then = self._hunts[alias]
+        return Destination(alias, first, tuple(then), self._ringing_s.get(alias))
 
     def _nearest(self, text: str) -> str | None:
         for key in _keys(text[:100]):
@@ -164,11 +199,11 @@ class Directory(Mapping[str, str]):
 
     def table(self) -> Table:
         """The directory as a table."""
-        rows = [(alias, number) for alias, number in self._numbers.items()]
+        rows = [(alias, ", then ".join(hunt)) for alias, hunt in self._hunts.items()]
         return Table("Directory", ("Alias", "Number"), rows)
 
     def __repr__(self) -> str:
-        return f"Directory({', '.join(f'{a}={n}' for a, n in self._numbers.items())})"
+        return f"Directory({', '.join(a + '=' + ','.join(h) for a, h in self._hunts.items())})"
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()

@@ -3,6 +3,7 @@
 VobizKitError
  ├─ SettingsError        a setting is missing or makes no sense
  ├─ NumberRefused        something that cannot be (or must not be) dialled
+ │   └─ NotAllowed       it could be dialled, and the policy forbids it
  ├─ TrunkError           a trunk or a dispatch rule could not be made or read
  ├─ CallError            a call could not be placed, or ended in an unexpected way
  │   └─ TransferError    a transfer could not be attempted at all
@@ -40,6 +41,27 @@ class SettingsError(VobizKitError):
 
 class NumberRefused(VobizKitError):  # noqa: N818 - a refusal, named as people say it
     """What was given cannot be dialled; nothing has been sent."""
+
+
+class NotAllowed(NumberRefused):
+    """It could be dialled, and the policy forbids it; nothing has been sent.
+
+    ``rule`` names the rule in one word or two ("emergency", "premium", "calls_per_hour"), for the
+    audit log. ``spoken`` is a sentence that an agent can say to its caller as it stands.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        rule: str,
+        evidence: str = "",
+        fix: str = "",
+        spoken: str = "I cannot connect you to that.",
+    ) -> None:
+        super().__init__(what, evidence=evidence, fix=fix)
+        self.rule = rule
+        self.spoken = spoken
 
 
 class TrunkError(VobizKitError):

@@ -50,3 +50,10 @@ def log_to_file(path: Path | None = None) -> Path:
             _handler.close()
         _handler = handler
     return wanted
+
+
+def log_folder() -> Path:
+    """The folder of the log file in use; of the one that would be used if there is none yet."""
+    with _lock:
+        file = Path(_handler.baseFilename) if _handler is not None else LOG_FILE.absolute()
+    return file.parent

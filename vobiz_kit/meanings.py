@@ -211,3 +211,18 @@ MEANINGS: Mapping[str, Meaning] = {
         "other destination",
     ),
 }
+
+NEXT_NUMBER_MAY_DO = frozenset(
+    {
+        "busy",
+        "no_answer",
+        "declined",
+        "not_in_service",
+        "cancelled",
+        "media_mismatch",
+        "carrier_unavailable",
+        "rejected",
+    }
+)
+"""The outcomes of a transfer after which the next number of a hunt list is worth a try: it was this
+target that did not take the call. Not "undecided": the carrier may still connect the caller."""

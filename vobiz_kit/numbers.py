@@ -53,6 +53,20 @@ def parse_number(text: str, region: str | None = None) -> str:
     return _to_e164(plain, text, region)
 
 
+def parse_numbers(text: str) -> tuple[str, ...]:
+    """Read one number, or several with commas between them, each once and in their order.
+
+    Args:
+        text: As in `parse_number`: ``"+15550002222, +15550003333"``.
+
+    Raises:
+        NumberRefused: one of them cannot be a number, or there is none.
+    """
+    if not isinstance(text, str):
+        return (parse_number(text),)  # which says what is wrong with it
+    return tuple(dict.fromkeys(parse_number(part) for part in text.split(",")))
+
+
 def is_e164(text: str) -> bool:
     """Whether this is a number as the kit keeps it: ``+``, 7 to 15 ASCII digits, nothing else."""
     return _E164.fullmatch(text) is not None

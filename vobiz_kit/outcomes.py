@@ -38,8 +38,9 @@ _TARGET = {
     606: "media_mismatch",
     487: "cancelled",
 }
-# The answer to the REFER itself: about the transfer as such, before anybody was rung.
-_REFER = {404: "not_in_service", 481: "caller_hung_up", 491: "rejected", 603: "not_permitted"}
+# The answer to the REFER itself: about the transfer as such, before anybody was rung. (After a 481
+# the caller may well be there, and hear the agent (measured); who has left is known by leaving.)
+_REFER = {404: "not_in_service", 481: "rejected", 491: "rejected", 603: "not_permitted"}
 
 # Text of an error without a SIP status -> what it means (for a call, for a transfer).
 _TEXTS = (
@@ -112,6 +113,11 @@ class Outcome:
         """What the language model is told; "" if there is nothing to tell."""
         # Without the number behind an alias: nobody wants to hear it read out.
         return replace(self, who=self.who.partition(" (")[0])._say(self.meaning.told)
+
+    @property
+    def spoken(self) -> str:
+        """What of `told` can be said to the caller as it stands: all before the brackets."""
+        return self.told.partition(" (")[0]
 
     @property
     def advice(self) -> str:

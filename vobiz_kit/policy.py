@@ -1,120 +1,171 @@
-"""What may be dialled. Every transfer and every call passes here just before the wire."""
+"""What may be dialled. Every transfer and every call passes here just before the wire.
+
+Allowed by default are the directory's numbers and ordinary numbers (fixed line or mobile) of the
+account's own country; in the lab that is its number plan, +1 555. Everything else has to be named
+in VOBIZ_KIT_MAY_DIAL. Nobody can talk a language model into more: it is not asked.
+"""
 
 from __future__ import annotations
 
 import re
-import time
-from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vobiz_kit.directory import Destination, Directory
-from vobiz_kit.errors import NumberRefused
-from vobiz_kit.numbers import parse_number
+from vobiz_kit.asked import Asked
+from vobiz_kit.audit import record_decision
+from vobiz_kit.dial_limits import DialLimits, dial_limits
+from vobiz_kit.directory import Destination, Directory, UnknownDestination
+from vobiz_kit.emergency_numbers import emergency_country
+from vobiz_kit.errors import NotAllowed, NumberRefused
+from vobiz_kit.number_ranges import number_kind, region_of
+from vobiz_kit.numbers import parse_number, sip_user_and_host
 
 if TYPE_CHECKING:
+    from vobiz_kit.number_ranges import NumberKind
     from vobiz_kit.settings import Settings
 
 
 def check_destination(
-    number: str, settings: Settings, directory: Directory | None = None
+    number: str,
+    settings: Settings,
+    directory: Directory | None = None,
+    asked: Asked | None = None,
+    *,
+    limits: DialLimits | None = None,
 ) -> Destination:
     """Say who would be reached, or refuse.
 
-    Refused are the account's own number (the call would come back to the agent and loop),
-    emergency numbers (they are for people, and a SIP trunk gives them no location), SIP URIs of a
-    host other than the trunk's, what is no number and no alias at all, and on the cloud every
-    number that neither the directory nor VOBIZ_KIT_MAY_DIAL names: real calls cost money.
+    Refused whatever the settings say: emergency numbers (they are for people, and a SIP trunk
+    gives them no location), the account's own number (the call would come back to the agent and
+    loop), SIP URIs of another host or with headers or parameters, and what is no number and no
+    alias at all. Premium-rate, satellite, revenue-share and unassigned numbers are allowed by
+    their whole number only, in the directory or in VOBIZ_KIT_MAY_DIAL.
 
     Args:
         number: An alias of the directory, or a number in any form that `parse_number` reads.
-        settings: Whose trunk it is.
+        settings: Whose trunk it is, and what may be dialled.
         directory: The aliases that count; those of the settings if None.
+        asked: Who is about to dial, in which call: it is counted, and the decision is written to
+            the audit log. None if nobody is (a field that is being typed into).
+        limits: What counts; that of this process if None.
 
     Raises:
         UnknownDestination: it is a name, and the directory does not know it.
-        NumberRefused: it must not or cannot be dialled; says why. Nothing has been sent.
+        NumberRefused: it cannot be dialled; says why. Nothing has been sent.
+        NotAllowed: it must not be dialled, or too much has been dialled already.
     """
     if directory is None:
         directory = Directory.from_settings(settings)
-    _refuse_emergency(number)
-    destination = directory.resolve(number)
+    if asked is None:
+        return _decide(number, settings, directory)[0]
+    limits = limits or dial_limits
+    try:
+        to, rule = _decide(number, settings, directory)
+        limits.allowed(asked, settings)
+    except NumberRefused as refusal:
+        rule = _rule_of(refusal)
+        # A name that was misheard is honest; who asks for what is forbidden uses up his attempts.
+        if isinstance(refusal, NotAllowed) and not rule.endswith(("_per_call", "_per_hour")):
+            limits.forbidden(asked)
+        why = f"{refusal.what} {refusal.evidence}".strip()
+        record_decision(asked, number, settings, rule=rule, why=why)
+        raise
+    record_decision(asked, number, settings, rule=rule, why=_RULES[rule], to=to)
+    return to
+
+
+_RULES = {
+    "directory": "It is in the directory.",
+    "may_dial": "VOBIZ_KIT_MAY_DIAL names it.",
+    "own_country": "It is an ordinary number of the account's own country.",
+    "lab": "It is a number of the lab's number plan.",
+}
+
+
+def _decide(text: str, settings: Settings, directory: Directory) -> tuple[Destination, str]:
+    """Who may be dialled, and by which rule; raises NumberRefused."""
+    _refuse_emergency(text)
+    _refuse_foreign_host(text, settings)
+    to = directory.resolve(text)
     own = settings.vobiz_outbound_number
-    if own and destination.number == parse_number(own):
-        raise NumberRefused(
+    if own and to.number == parse_number(own):
+        raise NotAllowed(
             "That is your own number: the call would come back to the agent and go in a circle.",
-            evidence=f"{destination} is VOBIZ_OUTBOUND_NUMBER",
+            rule="own_number",
+            evidence=f"{to} is VOBIZ_OUTBOUND_NUMBER",
             fix="Name another destination.",
+            spoken="I cannot connect you to our own number.",
         )
-    if settings.backend == "cloud" and destination.number not in directory.values():
-        _refuse_unlisted(destination.number, settings)
-    return destination
+    _refuse_emergency(to.number)
+    if to.number in directory.all_numbers:
+        return to, "directory"
+    return to, _permission(to.number, settings)
 
 
-def _refuse_unlisted(number: str, settings: Settings) -> None:
-    for entry in settings.may_dial.split(","):
-        if number == entry or (entry.endswith("*") and number.startswith(entry[:-1])):
-            return
-    raise NumberRefused(
-        "Your settings do not allow a real call to that number, which would cost money.",
-        evidence=f"{number} is neither in your directory nor in VOBIZ_KIT_MAY_DIAL"
-        f" ({settings.may_dial or 'not set'})",
-        fix=f"If you mean it, put VOBIZ_KIT_MAY_DIAL={number} into .env and load the settings"
-        " again.",
+def _permission(number: str, settings: Settings) -> str:
+    """The rule by which a number outside the directory may be dialled."""
+    kind = number_kind(number)
+    entries = settings.may_dial.split(",")
+    prefixes = [entry[:-1] for entry in entries if entry.endswith("*")]
+    covered = any(number.startswith(prefix) for prefix in prefixes)
+    if number in entries or (covered and not kind.whole_only):
+        return "may_dial"
+    if kind.name == "fiction" and settings.backend == "lab":
+        return "lab"
+    own = settings.vobiz_outbound_number
+    if own and kind.ordinary_in(region_of(parse_number(own))):
+        return "own_country"
+    raise _not_listed(number, kind, settings, covered=covered)
+
+
+def _not_listed(number: str, kind: NumberKind, settings: Settings, *, covered: bool) -> NotAllowed:
+    listed = settings.may_dial or "not set"
+    evidence = f"{number} is {kind.words}; VOBIZ_KIT_MAY_DIAL ({listed}) does not name it"
+    if covered:
+        evidence += " by its whole number, as it has to for such a number"
+    what = {
+        "premium": "That number costs extra by the minute or by the call; it is not dialled.",
+        "satellite": "That is a satellite phone, among the dearest calls that there are.",
+        "global_service": "That number belongs to no country; such calls are expensive.",
+        "revenue_share": "That number is in a range known for revenue-share fraud.",
+        "unassigned": "That number is in no known numbering plan; fraud uses such ranges.",
+    }.get(kind.name, "Your settings do not allow that number: every call costs money.")
+    return NotAllowed(
+        what,
+        rule=kind.name if kind.whole_only else "not_listed",
+        evidence=evidence,
+        fix=f"If you mean it, add {number} to VOBIZ_KIT_MAY_DIAL in .env (or give it an alias) and"
+        " load the settings again.",
+        spoken="I am not allowed to connect you to that number.",
     )
 
 
-class CallLimit:
-    """How many calls this process may place on the real network in an hour.
-
-    It bounds what a loop in a notebook can cost; the lab is free and has no limit.
-
-    Args:
-        calls: Calls in any 3600 seconds.
-        clock: Seconds that only grow.
-    """
-
-    def __init__(self, calls: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.calls = calls
-        self._clock = clock
-        self._placed: deque[float] = deque()
-
-    def count(self, settings: Settings) -> None:
-        """Count one call that is about to be placed.
-
-        Raises:
-            NumberRefused: it would be one too many.
-        """
-        if settings.backend != "cloud":
-            return
-        now = self._clock()
-        while self._placed and now - self._placed[0] > 3600:
-            self._placed.popleft()
-        if len(self._placed) >= self.calls:
-            wait = (3600 - (now - self._placed[0])) / 60
-            raise NumberRefused(
-                f"{self.calls} real calls have been placed here within an hour; that is the limit.",
-                evidence=f"the oldest of them is {60 - wait:.0f} minutes old",
-                fix=f"Wait {wait:.0f} minutes, or practise in the lab, where calls are free.",
-            )
-        self._placed.append(now)
-
-
-call_limit = CallLimit(20)
+def _rule_of(refusal: NumberRefused) -> str:
+    if isinstance(refusal, NotAllowed):
+        return refusal.rule
+    return "unknown_name" if isinstance(refusal, UnknownDestination) else "no_number"
 
 
 def _refuse_emergency(text: str) -> None:
     """Refuse what any country's network would take for an emergency call (``112``, ``911``)."""
-    # Short numbers have no country code, so no E.164 form: look at the bare digits.
-    digits = re.sub(r"^\s*(tel|sips?):|[\s().+-]|@.*$", "", text, flags=re.IGNORECASE | re.DOTALL)
-    if not re.fullmatch(r"[0-9]{2,6}", digits):
-        return
-    from phonenumbers import shortnumberinfo
+    if country := emergency_country(text):
+        raise NotAllowed(
+            "That is an emergency number; the agent does not dial it.",
+            rule="emergency",
+            evidence=f"{ascii(text)} is an emergency number in {country}",
+            fix="In an emergency call it from a phone. A SIP trunk tells nobody where you are.",
+            spoken="I cannot call emergency services. Please hang up and dial them yourself, now.",
+        )
 
-    for region in sorted(shortnumberinfo.SUPPORTED_SHORT_REGIONS):
-        if shortnumberinfo.is_emergency_number(digits, region):
-            raise NumberRefused(
-                "That is an emergency number; the agent does not dial it.",
-                evidence=f"{digits} is an emergency number in {region}",
-                fix="In an emergency call it from a phone. A SIP trunk tells nobody where you are.",
-            )
+
+def _refuse_foreign_host(text: str, settings: Settings) -> None:
+    """Refuse a SIP URI of another host, whatever directory is asked later."""
+    if not re.match(r"\s*sips?:", text, re.IGNORECASE):
+        return
+    host = sip_user_and_host(text.strip())[1]
+    if host != settings.vobiz_sip_domain.lower():
+        raise NotAllowed(
+            "That SIP URI names a host other than your trunk's SIP domain; nothing was sent.",
+            rule="foreign_host",
+            evidence=f"host {host}, the trunk's domain is {settings.vobiz_sip_domain or 'not set'}",
+            fix="Give the number alone, like +15550002222.",
+        )

@@ -175,15 +175,15 @@ class ServedAgent:
             del _serving[self._key]
             rivals.withdraw(self.settings)
         draining = asyncio.create_task(self._thread.drain(_CALLS_END_WITHIN_S), name="drain")
-        await asyncio.gather(*(self._end_job(job) for job in [*self._jobs]))
+        # A copy: jobs end by themselves meanwhile, on their own threads.
+        await asyncio.gather(*(self._end_job(*job) for job in [*self._jobs.values()]))
         await draining
         await self._thread.stop()
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _end_job(self, job_id: str) -> None:
-        ctx, loop = self._jobs[job_id]
+    async def _end_job(self, ctx: JobContext, loop: asyncio.AbstractEventLoop) -> None:
         try:
             saying = asyncio.run_coroutine_threadsafe(say_goodbye(ctx), loop)
         except RuntimeError:  # the job's loop is closed: it has ended meanwhile
@@ -304,7 +304,7 @@ def _end_at_exit() -> None:
     for serving in served_agents():
         rivals.withdraw(serving.settings)
         endings = [
-            (end_call(ctx, "the process ends"), loop) for ctx, loop in serving._jobs.values()
+            (end_call(ctx, "the process ends"), loop) for ctx, loop in [*serving._jobs.values()]
         ]
         for ending, loop in endings:
             asyncio.run_coroutine_threadsafe(ending, loop).result(GOODBYE_WITHIN_S)

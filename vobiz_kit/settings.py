@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from vobiz_kit.catalogue import BY_FIELD, BY_NAME, DEFAULT_VOBIZ_API_URL, SETTINGS, number, swapped
+from vobiz_kit.catalogue import BY_FIELD, BY_NAME, DEFAULT_VOBIZ_API_URL, SETTINGS, numbers, swapped
 from vobiz_kit.errors import SettingsError
 from vobiz_kit.secret import Secret
 from vobiz_kit.sources import DECIDING, Collected, Sourced, collect, is_alias
@@ -33,9 +33,13 @@ class Settings:
         vobiz_outbound_number: Your DID in E.164, also the caller id of calls that you place.
         outbound_trunk_id: A trunk made elsewhere, used as it is, or "".
         prefix: What the names of rooms, trunks and agent begin with.
-        may_dial: Numbers and prefixes (``+1555*``) that the cloud backend may dial besides the
-            directory's, separated by commas.
-        directory_numbers: Pairs of alias and E.164 number, sorted; `numbers` is the same as dict.
+        may_dial: Numbers and prefixes (``+1555*``) that may be dialled besides the directory's and
+            ordinary ones of the own country, separated by commas (`vobiz_kit.policy`).
+        transfers_per_call: How many transfers may be tried in one call.
+        calls_per_hour: How many real calls may be placed in an hour.
+        transfers_per_hour: How many real transfers may be sent in an hour.
+        directory_numbers: Pairs of alias and E.164 number, or several by commas, sorted; `numbers`
+            is the same as dict.
         sources: Pairs of a setting's name and where it came from.
         ignored: What was set but does not count, and why, one phrase each.
     """
@@ -59,6 +63,9 @@ class Settings:
     outbound_trunk_id: str = ""
     prefix: str = "vobiz"
     may_dial: str = ""
+    transfers_per_call: int = 5
+    calls_per_hour: int = 20
+    transfers_per_hour: int = 60
     directory_numbers: tuple[tuple[str, str], ...] = ()
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     ignored: tuple[str, ...] = field(default=(), compare=False)
@@ -112,7 +119,7 @@ class Settings:
 
     @property
     def numbers(self) -> dict[str, str]:
-        """The directory: number for each alias."""
+        """The directory: for each alias its number, or several by commas (a hunt list)."""
         return dict(self.directory_numbers)
 
     @property
@@ -195,7 +202,7 @@ def _checked(found: Sourced) -> Sourced:
         if setting is None and not is_alias(name):
             continue  # a lab.env of a newer kit may say more than this one knows
         try:
-            good[name] = ((setting.check if setting else number)(value), source)
+            good[name] = ((setting.check if setting else numbers)(value), source)
         except ValueError as error:
             shown = "" if setting is None or setting.secret else f" = {ascii(value[:80])}"
             wrong.append(f"{name}{shown} ({source}): {error}")
@@ -238,7 +245,7 @@ def _fields(values: Sourced, found: Collected, environ: Mapping[str, str]) -> di
     for setting in SETTINGS:
         if setting.name in values:
             value = values[setting.name][0]
-            out[setting.field] = Secret(value) if setting.secret else value
+            out[setting.field] = setting.kept_as(value)
     out.setdefault("vobiz_sip_address", out.get("vobiz_sip_domain", ""))
     out.setdefault("prefix", default_prefix(environ))
     aliases = sorted((_alias(name), value) for name, (value, _) in values.items() if is_alias(name))

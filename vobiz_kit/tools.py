@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
 from pydantic import Field
 
+from vobiz_kit.asked import Asked, asked_by_tool
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.directory import Destination, Directory, UnknownDestination
-from vobiz_kit.errors import NumberRefused
+from vobiz_kit.errors import NotAllowed, NumberRefused
+from vobiz_kit.hunting import transfer_to
 from vobiz_kit.jobs import end_call, settings_of
-from vobiz_kit.numbers import transfer_uri
 from vobiz_kit.outcomes import TransferOutcome, refused
 from vobiz_kit.policy import check_destination
-from vobiz_kit.transfers import cold_transfer
+from vobiz_kit.settling import outlasted
 from vobiz_kit.warm_transfer import warm_transfer
 
 if TYPE_CHECKING:
     from vobiz_kit.settings import Settings
 
+_T = TypeVar("_T")
 Mode = Literal["cold", "warm"]
 
 _ANNOUNCEMENTS: dict[Mode, str] = {
     "cold": "I am connecting you to {who} now.",
     "warm": "One moment please, I am asking {who} to take your call.",
 }
+TRYING_NEXT = "I cannot reach them there. I am trying another line."
 E164_WORDS = "a phone number with + and country code, like +15550002222"
 
 
@@ -61,7 +65,7 @@ class _TransferTool(llm.ToolContext):
         self._directory = directory
         self._announcement = _ANNOUNCEMENTS[self._mode] if announcement is None else announcement
         self._ringing_timeout_s = ringing_timeout_s
-        self._running: set[asyncio.Task[TransferOutcome]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._describe()
         super().__init__([])  # finds the methods of this class that are tools
 
@@ -71,61 +75,88 @@ class _TransferTool(llm.ToolContext):
     async def _hand_over(self, context: RunContext, said: str) -> None:
         report = report_of(self._ctx)
         await report.tell("tool", f"{context.function_call.name}({said!r})", destination=said)
+        asked = asked_by_tool(self._ctx, context)
         try:
-            to = check_destination(said, self._settings, self._directory)
-            uri = transfer_uri(to.number, self._settings.vobiz_sip_domain)
+            to = check_destination(said, self._settings, self._directory, asked)
         except NumberRefused as refusal:
             await report.conclude(refused(refusal, said, TransferOutcome))
             raise ToolError(_refusal_for_model(refusal)) from None
         # From here on an interruption must not cancel us: it would not stop the transfer.
         with suppress(RuntimeError):  # the caller spoke in the meantime; that changes nothing
             context.disallow_interruptions()
-        await self._announce(context, to)
-        doing = self._transfer(uri, to) if self._mode == "cold" else self._warm(context, said)
-        task = asyncio.create_task(doing, name=f"transfer to {to}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        outcome = await asyncio.shield(task)
+        await self._say(context, self._announcement.format(who=to.alias or "that number"))
+        outcome = await asyncio.shield(
+            self._own(
+                self._warm(context, to)
+                if self._mode == "warm"
+                else self._transfer(context, to, asked),
+                f"transfer to {to}",
+            )
+        )
         if not outcome.ok and outcome.name != "caller_hung_up":
             raise ToolError(outcome.told)
         raise StopResponse  # nobody is left to talk to
 
-    async def _announce(self, context: RunContext, to: Destination) -> None:
-        words = self._announcement.format(who=to.alias or "that number")
+    async def _say(self, context: RunContext, words: str) -> None:
         if words:
             with suppress(RuntimeError):  # the session is closing: the caller has hung up
                 # Not for the model: after these words it would take the tool's result for answered.
                 await context.session.say(words, allow_interruptions=False, add_to_chat_ctx=False)
 
-    async def _transfer(self, uri: str, to: Destination) -> TransferOutcome:
+    async def _transfer(
+        self, context: RunContext, to: Destination, asked: Asked
+    ) -> TransferOutcome:
         report = report_of(self._ctx)
+
+        async def on_next(target: Destination, before: TransferOutcome) -> None:
+            await report.conclude(before)
+            await report.tell("transfer", f"trying {target} instead", to=target.number)
+            await self._say(context, TRYING_NEXT)
+
         await report.tell("transfer", f"asking the carrier to connect {to}", to=to.number)
-        outcome = await cold_transfer(
+        outcome = await transfer_to(
             self._ctx.api,
             self._ctx.room,
-            uri,
-            str(to),
+            to,
+            self._settings,
+            self._directory,
+            asked,
             ringing_timeout_s=self._ringing_timeout_s,
+            on_next=on_next,
         )
         await report.conclude(outcome)
         if outcome.ok:
             await end_call(self._ctx, "transferred")
         elif outcome.name == "caller_hung_up":
             await end_call(self._ctx, "the caller hung up")
+        elif outcome.name == "undecided":
+            self._own(self._settle(context, outcome), f"settle the transfer to {to}")
         return outcome
 
-    async def _warm(self, context: RunContext, said: str) -> TransferOutcome:
+    async def _warm(self, context: RunContext, to: Destination) -> TransferOutcome:
         outcome = await warm_transfer(
             self._ctx,
             context.session,
             self._settings,
-            said,
-            directory=self._directory,
-            ringing_timeout_s=self._ringing_timeout_s,
+            to,
+            ringing_timeout_s=to.ringing_s or self._ringing_timeout_s,
         )
         if outcome.name == "caller_hung_up":
             await end_call(self._ctx, "the caller hung up")
         return outcome
+
+    async def _settle(self, context: RunContext, undecided: TransferOutcome) -> None:
+        """Tell the caller that nobody came, if nobody did; a caller who leaves ends the job."""
+        if (settled := await outlasted(self._ctx.room, undecided)) is not None:
+            await report_of(self._ctx).conclude(settled)
+            with suppress(RuntimeError):  # the session is closing
+                await context.session.say(settled.spoken)
+
+    def _own(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
 
 class TransferTools(_TransferTool):
@@ -209,6 +240,9 @@ def _refusal_for_model(refusal: NumberRefused) -> str:
         *others, last = refusal.aliases or ("nobody",)
         known = f"{', '.join(others)} or {last}" if others else last
         return f"I can connect you to {known}. Whom would you like? ({refusal.what})"
+    if isinstance(refusal, NotAllowed):
+        # Without the evidence: what the settings allow is no business of whoever is on the line.
+        return f"{refusal.spoken} (The caller is still on the line: offer something else.)"
     return (
         f"I cannot connect you to that. (The caller is still on the line: offer something else. "
         f"{refusal.what} {refusal.evidence})"

@@ -24,7 +24,12 @@ _LEAVING_GRACE_S = 0.1
 # A carrier that has given up ringing, because the caller has gone, takes its time to say that, too.
 _GIVEN_UP_GRACE_S = 1.0
 
+# Seconds after a request was given up in which the carrier may still act on its REFER, and in which
+# LiveKit sends no other one for the call (measured, T5).
+MAY_ACT_S = 35.0
+
 _transferring: set[str] = set()
+_acting_until: dict[str, float] = {}  # room -> monotonic time, of transfers that were not decided
 _lock = threading.Lock()
 
 
@@ -90,11 +95,44 @@ async def cold_transfer(
     with claim_transfer(room.name) as claimed:
         if not claimed:
             return TransferOutcome("transfer_in_progress", who)
+        if (left_s := _acting_until.get(room.name, 0.0) - time.monotonic()) > 0:
+            evidence = f"an earlier REFER of this call may still act for {left_s:.0f} s"
+            return TransferOutcome("transfer_in_progress", who, evidence=evidence)
         request = _request(room.name, phone.identity, uri, ringing_timeout_s)
         started = time.monotonic()
         with leaving(room, phone.identity) as left:
             outcome = await _send(api, request, left, who)
+        if outcome.name == "undecided":
+            _remember(room.name)
         return outcome.took(time.monotonic() - started)
+
+
+async def stays(room: rtc.Room, seconds: float) -> bool:
+    """Watch the phone after a transfer that was not decided.
+
+    Args:
+        room: The call's room, connected.
+        seconds: For how long.
+
+    Returns:
+        True if the phone is still in the call then, False as soon as it has left.
+    """
+    phone = phone_in(room)
+    if phone is None:
+        return False
+    with leaving(room, phone.identity) as left:
+        try:
+            await asyncio.wait_for(left.wait(), seconds)
+        except TimeoutError:
+            return True
+    return False
+
+
+def _remember(room_name: str) -> None:
+    now = time.monotonic()
+    for name in [name for name, until in _acting_until.items() if until < now]:
+        _acting_until.pop(name, None)
+    _acting_until[room_name] = now + MAY_ACT_S
 
 
 def _request(room: str, identity: str, uri: str, ringing_s: int) -> TransferSIPParticipantRequest:

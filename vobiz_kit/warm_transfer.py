@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from livekit import rtc
 from livekit.rtc.participant import UnpublishTrackError
 
+from vobiz_kit.asked import Asked, sip_ids
 from vobiz_kit.briefing import BriefingAgent
 from vobiz_kit.call_reports import report_of
 from vobiz_kit.consultation import API_ERRORS, Consultation
@@ -61,7 +62,7 @@ async def warm_transfer(
     ctx: JobContext,
     session: AgentSession,
     settings: Settings,
-    to: str,
+    to: Destination | str,
     *,
     directory: Directory | None = None,
     briefing: str = "",
@@ -77,7 +78,8 @@ async def warm_transfer(
         ctx: The job; its room is the caller's.
         session: The agent that talks with the caller.
         settings: Whose trunk, whose directory, and what may be dialled.
-        to: An alias of the directory, or a number.
+        to: An alias of the directory, or a number; a `Destination` has passed
+            `vobiz_kit.policy.check_destination` already. Only its first number is rung.
         directory: The aliases that count; those of the settings if None.
         briefing: What the target should know, in sentences that can be spoken. What the caller
             said if "".
@@ -88,13 +90,16 @@ async def warm_transfer(
     """
     report = report_of(ctx)
     try:
-        destination = check_destination(to, settings, directory)
+        if isinstance(to, str):
+            ids = sip_ids(phone.attributes for phone in ctx.room.remote_participants.values())
+            asked = Asked("warm_transfer", "transfer", ctx.room.name, *ids)
+            to = check_destination(to, settings, directory, asked)
     except NumberRefused as refusal:
-        outcome = refused(refusal, to, TransferOutcome)
+        outcome = refused(refusal, str(to), TransferOutcome)
     else:
-        told = f"the caller waits on hold while {destination} is asked"
-        await report.tell("transfer", told, to=destination.number)
-        transfer = _WarmTransfer(ctx, session, settings, destination)
+        told = f"the caller waits on hold while {to} is asked"
+        await report.tell("transfer", told, to=to.number)
+        transfer = _WarmTransfer(ctx, session, settings, to)
         outcome = await transfer.run(briefing, ringing_timeout_s)
     await report.conclude(outcome)
     return outcome

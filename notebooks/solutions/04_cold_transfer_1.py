@@ -1,2 +1,2 @@
 my_destination = "+15550001111"
-third = None if my_destination is ... else await ring_and_transfer_to(my_destination)
+fourth = None if my_destination is ... else await ring_and_transfer_to(my_destination, "sales")

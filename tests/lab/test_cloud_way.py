@@ -27,6 +27,15 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 pytestmark = pytest.mark.lab
 
 
+# What people are asked to do with their phones, and what does it on a phone of the lab.
+BEHAVIOURS: dict[str, dict[str, Any]] = {
+    "be in another call, so that the line is busy": {"busy": True},
+    "hang up the other call": {"busy": False},
+    "decline the next call": {"declines": True},
+    "answer calls again": {"declines": False},
+}
+
+
 class Person:
     """Somebody in front of the notebook, with a phone in the hand.
 
@@ -69,6 +78,9 @@ class Person:
             self.heard.append(await self._hear(words[1]))
         elif "answer it" in asked:
             await self._phone.answer(within=30)
+        elif behaviour := re.fullmatch(r"At (\+\d+): (.*)", asked):
+            (other,) = (phone for phone in self._others if phone.number == behaviour[1])
+            await other.behave(**BEHAVIOURS[behaviour[2]])
         elif "Hang up" in asked:
             await self._phone.hang_up()
         else:

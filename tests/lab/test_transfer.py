@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,16 +12,21 @@ import pytest
 from tests.lab.call_rig import *  # noqa: F403 - fixtures
 from tests.lab.call_rig import confirmed_at, handset, wire
 from vobiz_kit import lab as the_lab
+from vobiz_kit.agent import entrypoint
 from vobiz_kit.call_rooms import rooms_of
 from vobiz_kit.calls import Call, place_call
+from vobiz_kit.directory import Directory
 from vobiz_kit.errors import NumberRefused, TransferError
-from vobiz_kit.serving import ServedAgent
+from vobiz_kit.lab.carrier_client import CarrierClient
+from vobiz_kit.lab.lab import Lab
+from vobiz_kit.serving import ServedAgent, serve
 from vobiz_kit.settings import Settings
 
 pytestmark = pytest.mark.lab
 
 Phone = Any
 BILLING = "+15550002222"
+BUSY = "+15550004486"
 # A number kept free for fiction (ACMA, Australia) in which no digit follows itself: the recogniser
 # counts repeated digits as badly as people do.
 SPOKEN = "+61491570156"
@@ -81,18 +87,18 @@ async def test_who_asks_for_billing_talks_to_billing(
     assert call.outcome.ok
 
 
-async def test_a_number_in_e164_can_be_asked_for(
-    agent: ServedAgent, caller: Phone, settings: Settings
-) -> None:
+async def test_a_number_in_e164_can_be_asked_for(caller: Phone, settings: Settings) -> None:
     callee = handset(SPOKEN)
     await callee.behave(answer_after=0.2, says="You have reached extension seven")
-    call = await ring(agent, caller, settings)
-    await caller.says(f"Please transfer me to {SPOKEN_WORDS}")
-    await call.wait_for("transferred", within=25)
-    (refer,) = wire(call, "REFER")
-    assert f"sip:{SPOKEN}@" in refer.header("Refer-To")
-    await caller.hears("you have reached extension seven", within=20)
-    await job_over(call, settings)
+    settings = replace(settings, may_dial=SPOKEN)  # Australia is not the lab's own country
+    async with await serve(entrypoint, settings) as agent:
+        call = await ring(agent, caller, settings)
+        await caller.says(f"Please transfer me to {SPOKEN_WORDS}")
+        await call.wait_for("transferred", within=25)
+        (refer,) = wire(call, "REFER")
+        assert f"sip:{SPOKEN}@" in refer.header("Refer-To")
+        await caller.hears("you have reached extension seven", within=20)
+        await job_over(call, settings)
 
 
 async def test_a_person_transfers_by_button(
@@ -153,6 +159,25 @@ async def test_a_transfer_that_fails_leaves_caller_and_agent_talking(
     await caller.hears(within=10)  # the agent answers, whatever the model makes of it
 
 
+async def test_a_carrier_that_does_not_play_along_costs_nobody_the_call(
+    agent: ServedAgent, caller: Phone, lab: Lab, settings: Settings
+) -> None:
+    number, carrier = "+15550007000", CarrierClient(lab.config)
+    call = await ring(agent, caller, settings)
+    for script, name, sip_status in (
+        ({"answer": 405}, "not_permitted", 405),
+        ({"answer": 481}, "rejected", 481),
+        ({"answer": 202, "notify": [100, 500]}, "carrier_unavailable", 500),
+        ({"answer": 202, "notify": []}, "undecided", None),
+    ):
+        with carrier.refer_script(number, **script):
+            outcome = await call.transfer(number, ringing_timeout_s=2)
+        assert (outcome.name, outcome.sip_status) == (name, sip_status)
+        assert call.status == "active"
+    await caller.says("Hello, is anybody still there?")
+    await call.wait_until_said("still there", "caller", within=20)
+
+
 async def test_a_busy_target_is_told_to_the_model_which_tells_the_caller(
     agent: ServedAgent, caller: Phone, settings: Settings
 ) -> None:
@@ -167,6 +192,58 @@ async def test_a_busy_target_is_told_to_the_model_which_tells_the_caller(
         assert call.outcome.name == "busy"
     finally:
         await billing.behave(busy=False)
+
+
+async def test_where_the_first_number_is_busy_the_next_one_is_tried(
+    agent: ServedAgent, caller: Phone, settings: Settings
+) -> None:
+    call = await ring(agent, caller, settings)
+    outcome = await call.transfer("billing", directory=Directory({"billing": f"{BUSY},{BILLING}"}))
+    assert outcome.ok, outcome
+    assert outcome.who == f"billing ({BILLING})"
+    assert [refer.header("Refer-To").split("@")[0] for refer in wire(call, "REFER")] == [
+        f"<sip:{BUSY}",
+        f"<sip:{BILLING}",
+    ]
+    await caller.hears("this is billing", within=20)
+
+
+async def test_a_hunt_ends_with_the_agent_if_nobody_takes_the_call(
+    agent: ServedAgent, caller: Phone, settings: Settings
+) -> None:
+    call = await ring(agent, caller, settings)
+    nobody = Directory({"billing": f"{BUSY},+15550004603"})
+    outcome = await call.transfer("billing", directory=nobody)
+    assert outcome.name == "declined"
+    assert call.status == "active"
+    await caller.says("Hello, is anybody still there?")
+    await call.wait_until_said("still there", "caller", within=20)
+
+
+async def test_a_target_that_rings_too_long_is_given_up_and_nobody_is_asked_for_twice(
+    agent: ServedAgent, caller: Phone, callee: Phone, settings: Settings
+) -> None:
+    await callee.behave(answer_after=None)
+    call = await ring(agent, caller, settings)
+    slow = Directory({"slow": callee.number}, ringing_s={"slow": 2})
+    outcome = await call.transfer("slow", directory=slow)
+    assert outcome.name == "undecided"
+    assert outcome.seconds < 4
+    assert call.status == "active"
+    again = await call.transfer("billing")
+    assert again.name == "transfer_in_progress"
+    assert "may still act" in again.evidence
+    assert len(wire(call, "REFER")) == 1
+    # Late, but they come: the caller is theirs, the agent goes, and the carrier's records tell.
+    await callee.answer(within=5)
+    await call.wait_for("ended", within=20)
+    deadline = time.monotonic() + 15
+    while call.status != "transferred" or call.room in await rooms_of(settings):
+        assert time.monotonic() < deadline, call
+        await asyncio.sleep(0.05)
+    assert call.outcome is not None
+    assert call.outcome.ok
+    await both_ends_talk(caller, callee)
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_was_not_transferred(

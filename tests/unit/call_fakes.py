@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -62,12 +63,15 @@ class FakePhone:
         self.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED
 
 
+_rooms = itertools.count()
+
+
 class FakeRoom(rtc.EventEmitter[Any]):
     """A room with one phone in it, or none."""
 
     def __init__(self, phone: FakePhone | None = None) -> None:
         super().__init__()
-        self.name = "vobiz-in-test"
+        self.name = f"vobiz-in-test-{next(_rooms)}"  # one of its own, as at LiveKit
         self.sid_now = "RM_1"
         self.left = False
         self.remote_participants = {phone.identity: phone} if phone else {}

@@ -57,6 +57,15 @@ async def test_an_outbound_call_goes_from_dialing_to_its_end() -> None:
     assert call.outcome is None
 
 
+async def test_news_of_a_transfer_that_come_after_its_outcome_change_nothing() -> None:
+    call = answered()
+    call.concluded(TransferOutcome("busy", "billing", 486, "Busy Here"), 2.0)
+    call.told(CallEvent(1.0, "transfer", "asking the carrier to connect billing"))
+    assert call.status == "active"
+    call.told(CallEvent(3.0, "transfer", "asking the carrier to connect sales"))
+    assert call.status == "transferring"
+
+
 async def test_an_inbound_call_is_known_by_its_dispatch_rule() -> None:
     call = answered()
     assert (call.direction, call.phone_number, call.status) == ("inbound", NUMBER, "active")

@@ -208,6 +208,16 @@ async def test_numbers_can_be_broken_and_healed(rig: Rig, http):
         assert "error" in reply.json()
 
 
+async def test_refers_to_a_number_can_be_scripted_and_healed(rig: Rig, http):
+    path = "/lab/refer/%2B15550007405"
+    assert (await http.put(path, json={"answer": 405})).json()["answer"] == 405
+    assert rig.carrier.exchange.context.refer_scripts["+15550007405"].answer == 405
+    for bad in ({"answer": 99}, {"answer": "405"}, {"answer": 405, "notify": [200]}, {"x": 1}):
+        assert (await http.put(path, json=bad)).status_code == 400
+    assert (await http.delete(path)).json()["healed"] is True
+    assert (await http.delete(path)).json()["healed"] is False
+
+
 async def test_voicemail_can_be_listened_to(rig: Rig, http, monkeypatch):
     monkeypatch.setattr(magic_numbers, "RINGS", 0.05)
     leg = await rig.outbound("+15550005199")

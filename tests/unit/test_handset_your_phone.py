@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -54,6 +55,18 @@ async def test_nobody_dials_and_nobody_answers():
 async def test_a_person_gets_more_time_than_a_program():
     seen = ["idle"] * 20 + ["talking"]
     assert (await phone(*seen, patience=5).dial("+15550001000", within=0.0))["state"] == "talking"  # type: ignore[arg-type]
+
+
+async def test_a_person_is_asked_to_behave_and_given_time_for_it(capsys, monkeypatch):
+    monkeypatch.setattr(your_phone, "_TO_DO_IT_S", 0.02)
+    mine = phone("idle")
+    began = time.monotonic()
+    await mine.behave(busy=True)
+    assert time.monotonic() - began >= 0.02
+    await mine.behave(busy=False, says="Hello")
+    asked = capsys.readouterr().out
+    assert f"At {mine.number}: be in another call" in asked
+    assert f"At {mine.number}: hang up the other call" in asked
 
 
 async def test_each_step_says_what_to_do_and_does_not_wait(capsys):

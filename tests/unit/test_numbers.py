@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vobiz_kit.directory import Destination, Directory, UnknownDestination
 from vobiz_kit.errors import NumberRefused
 from vobiz_kit.numbers import is_e164, mask_number, parse_host, parse_number, transfer_uri
+from vobiz_kit.settings import Settings
 
 BILLING = "+15550002222"
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -351,3 +352,47 @@ class TestDirectory:
         assert callable(case)
         text = frame.format(case(alias).replace(" ", gap))
         assert DIRECTORY.resolve(text).alias == alias
+
+
+class TestHuntLists:
+    DIRECTORY = Directory(
+        {"billing": f"{BILLING}, +15550003333,{BILLING}", "sales": "+15550001111"},
+        ringing_s={"billing": 15},
+    )
+
+    def test_the_numbers_are_tried_in_their_order_each_once(self) -> None:
+        hunt = list(self.DIRECTORY.resolve("billing").hunt())
+        assert [target.number for target in hunt] == [BILLING, "+15550003333"]
+        assert {target.alias for target in hunt} == {"billing"}
+        assert {target.ringing_s for target in hunt} == {15}
+
+    def test_a_plain_destination_is_a_hunt_of_one(self) -> None:
+        assert [target.number for target in self.DIRECTORY.resolve("sales").hunt()] == [
+            "+15550001111"
+        ]
+        assert self.DIRECTORY.resolve("sales").ringing_s is None
+
+    def test_every_number_belongs_to_its_alias(self) -> None:
+        assert self.DIRECTORY["billing"] == BILLING
+        assert str(self.DIRECTORY.resolve("+15550003333")) == "billing (+15550003333)"
+        assert self.DIRECTORY.all_numbers == {BILLING, "+15550003333", "+15550001111"}
+        assert "+15550002222, then +15550003333" in str(self.DIRECTORY.table())
+
+    def test_a_wrong_number_anywhere_is_refused(self) -> None:
+        for numbers in (f"{BILLING}, 12", f"{BILLING},,+15550003333", f"{BILLING},"):
+            with pytest.raises(NumberRefused):
+                Directory({"billing": numbers})
+
+    def test_a_time_to_ring_needs_a_destination(self) -> None:
+        with pytest.raises(NumberRefused, match="directory does not have"):
+            Directory({"billing": BILLING}, ringing_s={"biling": 15})
+
+    def test_settings_take_hunt_lists(self) -> None:
+        settings = Settings.load(
+            environ={"LIVEKIT_URL": "wss://x.livekit.cloud"},
+            required=(),
+            billing_number=f"tel:{BILLING} , +1 (555) 000-3333",
+        )
+        assert settings.numbers == {"billing": f"{BILLING},+15550003333"}
+        resolved = Directory.from_settings(settings).resolve("billing")
+        assert (resolved.number, resolved.then) == (BILLING, ("+15550003333",))

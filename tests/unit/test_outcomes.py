@@ -59,7 +59,7 @@ def test_the_status_of_the_phone_means_the_same_for_a_call_and_for_a_transfer(
         (501, "not_permitted"),
         (603, "not_permitted"),
         (404, "not_in_service"),
-        (481, "caller_hung_up"),
+        (481, "rejected"),
         (500, "carrier_unavailable"),
         (503, "carrier_unavailable"),
     ],

@@ -380,6 +380,26 @@ def test_settings_are_immutable_comparable_and_picklable() -> None:
     assert hash(settings) == hash(Settings.load(environ=CLOUD))
 
 
+def test_limits_are_whole_numbers_and_the_lab_keeps_a_persons_own(
+    lab_environ: dict[str, str],
+) -> None:
+    settings = Settings.load(environ=CLOUD)
+    assert settings.transfers_per_call == 5
+    assert (settings.calls_per_hour, settings.transfers_per_hour) == (20, 60)
+    own = {"VOBIZ_KIT_TRANSFERS_PER_CALL": "0", "VOBIZ_KIT_CALLS_PER_HOUR": " 7 "}
+    settings = Settings.load(environ=lab_environ | own, transfers_per_hour="1000")
+    assert settings.backend == "lab"
+    assert settings.transfers_per_call == 0
+    assert (settings.calls_per_hour, settings.transfers_per_hour) == (7, 1000)
+    assert "VOBIZ_KIT_CALLS_PER_HOUR" in str(settings)
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "1.5", "99999", "\u0665"])
+def test_limits_that_are_no_whole_numbers_are_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="not a whole number"):
+        Settings.load(environ=CLOUD, calls_per_hour=value)
+
+
 def test_names_carry_the_prefix() -> None:
     settings = Settings.load(environ=CLOUD | {"VOBIZ_KIT_PREFIX": "vobiz-amy"})
     assert settings.agent_name == "vobiz-amy-agent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from livekit.agents import StopResponse, ToolError
 
 from tests.unit.call_fakes import (
     CALLER,
+    CLOUD,
     FakeJob,
     FakePhone,
     FakeRoom,
@@ -86,7 +88,7 @@ async def test_an_alias_is_announced_and_transferred_and_the_job_is_over() -> No
     (request,) = sip.requests
     assert request.transfer_to == "sip:+15550002222@1a2b3c4d.sip.vobiz.ai"
     assert request.participant_identity == CALLER
-    assert request.room_name == "vobiz-in-test"
+    assert request.room_name == job.room.name
     assert request.play_dialtone is False
     assert request.ringing_timeout.seconds == 30
     assert job.done == ENDED
@@ -108,12 +110,13 @@ async def test_a_number_is_transferred_too() -> None:
     ("said", "told"),
     [
         ("the moon", "I can connect you to billing or sales."),
-        ("+15550001000", "your own number"),
-        ("911", "emergency"),
+        ("+15550001000", "I cannot connect you to our own number."),
+        ("911", "I cannot call emergency services. Please hang up and dial them yourself, now."),
+        ("+870773111632", "I am not allowed to connect you to that number."),
         ("+1555", "too short"),
         ("+15550002222\r\nX-Evil: 1", "invisible character"),
-        ("+15550009901", "do not allow a real call"),
-        ("sip:+15550002222@evil.example", "evil.example"),
+        ("+15550009901", "I am not allowed to connect you to that number."),
+        ("sip:+15550002222@evil.example", "I cannot connect you to that."),
     ],
 )
 async def test_what_must_not_be_dialled_is_never_sent(said: str, told: str) -> None:
@@ -124,6 +127,14 @@ async def test_what_must_not_be_dialled_is_never_sent(said: str, told: str) -> N
         await ask(tools, said, run)
     assert told in refusal.value.message
     assert (sip.requests, run.said, job.done) == ([], [], [])
+
+
+async def test_the_model_is_not_told_what_the_settings_allow() -> None:
+    _, tools = make(FakeSip())
+    with pytest.raises(ToolError) as refusal:
+        await ask(tools, "+15550009901", FakeRun())
+    assert "+15550009900" in CLOUD["VOBIZ_KIT_MAY_DIAL"]
+    assert not re.search(r"VOBIZ|[0-9]", refusal.value.message)
 
 
 async def test_a_busy_target_leaves_the_caller_with_the_agent() -> None:
@@ -231,7 +242,7 @@ async def test_a_warm_transfer_is_announced_as_one_and_passes_the_policy_first()
     run = FakeRun()
     with pytest.raises(ToolError, match="I can connect you to"):
         await ask(tools, "the moon", run)
-    with pytest.raises(ToolError, match="I cannot connect you to that"):
+    with pytest.raises(ToolError, match="I cannot connect you to our own number"):
         await ask(tools, "+15550001000", run)  # our own number
     assert run.said == []
     assert job.done == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from vobiz_kit.errors import VobizKitError
@@ -43,18 +44,43 @@ class CarrierClient:
         )
         return list(reply["data"])
 
+    @contextmanager
+    def refer_script(self, number: str, **script: Any) -> Iterator[None]:
+        """Have the carrier misbehave on REFERs to a number, until the end of the block.
+
+        Args:
+            number: The transfer target in E.164.
+            **script: As in `vobiz_kit.lab.carrier.refer_script.ReferScript`: ``answer=405``,
+                ``answer=None`` (no answer at all), ``notify=[100, 486]``.
+        """
+        self._send("PUT", f"/lab/refer/{number}", script)
+        try:
+            yield
+        finally:
+            self._send("DELETE", f"/lab/refer/{number}")
+
+    def set_limits(self, **limits: float) -> None:
+        """Change ``cps``, ``concurrent`` or ``ring_seconds`` of the carrier."""
+        self._send("PUT", "/lab/limits", limits)
+
     def _get(self, path: str, query: dict[str, str], headers: dict[str, str] | None = None) -> Any:
+        return self._request("GET", path, params=query, headers=headers)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        return self._request(method, path, json=body)
+
+    def _request(self, method: str, path: str, **request: Any) -> Any:
         import httpx
 
         try:
-            reply = httpx.get(
-                self._base + path, params=query, headers=headers, timeout=5.0, trust_env=False
+            reply = httpx.request(
+                method, self._base + path, timeout=5.0, trust_env=False, **request
             )
             reply.raise_for_status()
         except httpx.HTTPError as error:
             raise VobizKitError(
                 "The lab's carrier does not answer.",
-                evidence=f"GET {path}: {error}",
+                evidence=f"{method} {path}: {error}",
                 fix="vobiz-kit lab status shows what runs, vobiz-kit lab logs carrier why.",
             ) from error
         return reply.json()

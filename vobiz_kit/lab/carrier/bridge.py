@@ -258,9 +258,11 @@ class Bridge:
             target = refer_target(refer.refer_to, self._own_hosts())
             if isinstance(target, Refusal):
                 refer.reject(target.status, target.reason)
-                return
-            self.transfer = Transfer(self, party, peer, refer, target)
-            self.context.spawn(self.transfer.run(), f"transfer to {target}")
+            elif (script := self.context.refer_scripts.get(target)) is not None:
+                self.context.spawn(script.play(refer), f"scripted REFER to {target}")
+            else:
+                self.transfer = Transfer(self, party, peer, refer, target)
+                self.context.spawn(self.transfer.run(), f"transfer to {target}")
 
     def _own_hosts(self) -> frozenset[str]:
         host, port = self.context.endpoint.address

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vobiz_kit.lab.carrier.cdr import CallRecords
+from vobiz_kit.lab.carrier.refer_script import ReferScript
 from vobiz_kit.lab.carrier.routing import Routing
 from vobiz_kit.lab.carrier.trace import Trace
 from vobiz_kit.lab.sip.endpoint import SipEndpoint
@@ -25,6 +26,7 @@ class CallContext:
         domain: The trunk's SIP domain, for From headers and as the host that a REFER may name.
         media_seconds: How long a party may send no audio before its call is ended.
         ring_seconds: How long a phone rings before the carrier gives up.
+        refer_scripts: How REFERs to some numbers are to be treated, by number.
         spawn: Runs a coroutine in the background, owned by the carrier.
     """
 
@@ -35,6 +37,7 @@ class CallContext:
     domain: str
     ring_seconds: float
     media_seconds: float
+    refer_scripts: dict[str, ReferScript] = field(default_factory=dict)
     spawn: Callable[[Coroutine[Any, Any, None], str], None] = field(init=False)
 
     async def open_rtp(self) -> RtpLeg:

@@ -6,6 +6,7 @@ import io
 import json
 import wave
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from vobiz_kit.lab.carrier.bridge import Bridge
 from vobiz_kit.lab.carrier.carrier import Carrier
 from vobiz_kit.lab.carrier.number_plan import Behaviour, Refusal, normalise
+from vobiz_kit.lab.carrier.refer_script import ReferScript
 
 LONGEST_WAIT = 60.0
 _SETTABLE = [b.value for b in Behaviour if b is not Behaviour.TRUNK]
@@ -44,6 +46,8 @@ class LabApi:
             web.get("/lab/numbers", self._numbers),
             web.put("/lab/numbers/{number}", self._set_number),
             web.delete("/lab/numbers/{number}", self._heal_number),
+            web.put("/lab/refer/{number}", self._script_refer),
+            web.delete("/lab/refer/{number}", self._heal_refer),
             web.get("/lab/voicemail", self._voicemail),
             web.get("/lab/voicemail/{index}.wav", self._message),
         ]
@@ -136,6 +140,20 @@ class LabApi:
         healed = self._carrier.plan.heal(number)
         behaviour = self._carrier.plan.behaviour(number).value
         return web.json_response({"number": number, "behaviour": behaviour, "healed": healed})
+
+    async def _script_refer(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        try:
+            script = ReferScript.from_json(await _json(request))
+        except (ValueError, TypeError) as error:
+            raise _bad(str(error)) from error
+        self._carrier.exchange.context.refer_scripts[number] = script
+        return web.json_response({"number": number, **asdict(script)})
+
+    async def _heal_refer(self, request: web.Request) -> web.Response:
+        number = self._number(request)
+        script = self._carrier.exchange.context.refer_scripts.pop(number, None)
+        return web.json_response({"number": number, "healed": script is not None})
 
     def _number(self, request: web.Request) -> str:
         number = normalise(request.match_info["number"])

@@ -100,6 +100,18 @@ class Phone(Protocol):
     async def hang_up(self) -> None:
         """End the call, refuse it if the phone only rings, give up if it is dialing."""
 
+    async def behave(self, **changes: Any) -> dict[str, Any]:
+        """Change what the person at this phone does when it rings; gives the phone's status.
+
+        Args:
+            **changes: ``answer_after`` (seconds; None: only by `answer`), ``says`` (on
+                answering), ``busy`` (486), ``declines`` (603), ``silence`` and ``longest`` (hang
+                up after so many seconds of silence, or in all).
+
+        Raises:
+            VobizKitError: there is no such behaviour.
+        """
+
     async def wait_until(self, state: Awaited, within: float = 20.0) -> dict[str, Any]:
         """Wait until the phone is in that state; gives its status.
 

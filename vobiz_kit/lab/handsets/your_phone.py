@@ -32,6 +32,17 @@ Look = Callable[[], Awaitable[State]]
 """Tells whether a phone is in one of this learner's rooms, and whether it is answered."""
 
 
+_TO_DO_IT_S = 8.0
+
+# What a behaviour is to a person with a real phone.
+_AS_A_REQUEST = {
+    ("busy", True): "be in another call, so that the line is busy",
+    ("busy", False): "hang up the other call",
+    ("declines", True): "decline the next call",
+    ("declines", False): "answer calls again",
+}
+
+
 class YourPhone:
     """A real phone, with the methods of the lab's phones.
 
@@ -139,6 +150,19 @@ class YourPhone:
                 evidence=f"LiveKit: {state} after {self._patience:g} s",
                 fix="Hang up; or end the call from here with `await vk.reset()`.",
             )
+
+    async def behave(self, **changes: Any) -> dict[str, Any]:
+        """Ask the person at that phone to behave like that.
+
+        Nothing shows from here whether they do, so they get some seconds before the next step; to
+        stop it again needs no time.
+        """
+        wanted = [_AS_A_REQUEST.get((name, value), "") for name, value in changes.items()]
+        for request in filter(None, wanted):
+            tell(f"At {self.number}: {request}")
+        if any(wanted) and True in changes.values():
+            await asyncio.sleep(_TO_DO_IT_S)
+        return self._status("idle")
 
     async def wait_until(self, state: Awaited, within: float = 0.0) -> dict[str, Any]:
         """Wait until your phone is "ringing", "talking" or out of the call ("ended").

@@ -37,10 +37,15 @@ class IncomingRefer:
         self._id = cseq.seq if cseq else 0
         self._terminated = False
 
-    def accept(self) -> None:
-        """Answer 202 and report ``100 Trying``, which the implicit subscription needs."""
+    def accept(self, *, report: bool = True) -> None:
+        """Answer 202 and report ``100 Trying``, which the implicit subscription needs.
+
+        Args:
+            report: False leaves the report out, as some carriers do.
+        """
         self.leg.respond(self._transaction, 202, contact=True)
-        self.notify(100)
+        if report:
+            self.notify(100)
 
     def reject(self, status: int, reason: str = "") -> None:
         """Refuse the transfer; the call stays as it is."""
