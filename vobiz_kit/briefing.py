@@ -37,6 +37,12 @@ class BriefingAgent(PhoneAgent):
         )
         self.taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
+    async def greet(self) -> None:
+        """Say the opening, once and to its end, also to somebody who is still saying hello."""
+        if not self._greeted.is_set():
+            self._greeted.set()
+            await self.session.say(self._greeting, allow_interruptions=False)
+
     @llm.function_tool
     async def accept_call(self, context: RunContext) -> None:
         """Put the caller through: this person has said that they take the call.
