@@ -6,20 +6,9 @@ means "somebody has called us". The notebooks build the same entrypoint step by 
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import suppress
-
 import aiohttp
 from livekit import api, rtc
-from livekit.agents import (
-    Agent,
-    AgentSession,
-    JobContext,
-    StopResponse,
-    get_job_context,
-    llm,
-)
+from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 
 from vobiz_kit.asked import Asked
@@ -27,6 +16,7 @@ from vobiz_kit.call_reports import report_of
 from vobiz_kit.errors import NumberRefused, TrunkError
 from vobiz_kit.jobs import DialFailed, settings_of
 from vobiz_kit.outcomes import DialOutcome, dial_outcome, refused
+from vobiz_kit.phone_agent import GREETING, PhoneAgent
 from vobiz_kit.phone_job import PhoneJob, parse_job
 from vobiz_kit.policy import check_destination
 from vobiz_kit.settings import Settings
@@ -36,18 +26,9 @@ from vobiz_kit.voice_pipeline import voice_pipeline
 
 __all__ = ["PhoneAgent", "PhoneJob", "dial", "entrypoint", "parse_job", "start_session"]
 
-_log = logging.getLogger(__name__)
-
-INSTRUCTIONS = """You are a friendly receptionist on the telephone.
-Answer in one or two short sentences, in plain words without lists or symbols.
-When the caller asks for a person or a department, transfer the call."""
-GREETING = "Hello, thanks for calling. How can I help you?"
-RESCUE_GREETING = "I am sorry, we were interrupted. How can I help you?"
 OUTBOUND_GREETING = "Hello, this is the automatic assistant. How can I help you?"
 
 CALLEE = "callee"
-# Who talks for longer than that is no person who says hello; a recorded announcement may go on.
-_LONGEST_HELLO_S = 8.0
 
 
 async def entrypoint(ctx: JobContext) -> None:
@@ -64,69 +45,6 @@ async def entrypoint(ctx: JobContext) -> None:
     else:
         await dial(ctx, settings, job.phone_number)
         await agent.greet_after_hello()
-
-
-class PhoneAgent(Agent):
-    """An agent that speaks first, and hands over callers if it has a tool for it.
-
-    Args:
-        greeting: Its first words.
-        instructions: What it knows and how it behaves.
-        tools: For example ``TransferTools(ctx, settings).flatten()``.
-    """
-
-    def __init__(
-        self,
-        greeting: str = GREETING,
-        *,
-        instructions: str = INSTRUCTIONS,
-        tools: list[llm.Tool] | None = None,
-    ) -> None:
-        super().__init__(instructions=instructions, tools=[*(tools or [])])
-        self._greeting = greeting
-        self._greeted = asyncio.Event()
-
-    async def greet(self) -> None:
-        """Say the greeting, once, to its end. A caller who has lost an agent hears an apology."""
-        if not self._greeted.is_set():
-            self._greeted.set()
-            job = get_job_context(required=False)
-            rescued = job is not None and parse_job(job).rescue
-            await self.session.say(RESCUE_GREETING if rescued else self._greeting)
-
-    async def greet_after_hello(self, within: float = 1.0) -> None:
-        """Greet somebody whom we have called: when they have said hello, or after a moment.
-
-        Args:
-            within: Seconds of silence after which we speak first.
-        """
-        stirred = asyncio.Event()  # they began or ceased to speak
-
-        def stir(_: object) -> None:
-            stirred.set()
-
-        self.session.on("user_state_changed", stir)
-        try:
-            async with asyncio.timeout(_LONGEST_HELLO_S):
-                while not self._greeted.is_set():
-                    stirred.clear()
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stirred.wait(), within)
-                    if not stirred.is_set() and self.session.user_state != "speaking":
-                        break
-        except TimeoutError:
-            _log.info("greeting, although they are still talking")
-        finally:
-            self.session.off("user_state_changed", stir)
-        await self.greet()  # which does nothing if their "hello" has been answered
-
-    async def on_user_turn_completed(
-        self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
-    ) -> None:
-        """Answer a first "hello?" with the greeting instead of asking the model."""
-        if not self._greeted.is_set():
-            await self.greet()
-            raise StopResponse
 
 
 async def start_session(ctx: JobContext, agent: Agent, settings: Settings) -> AgentSession:

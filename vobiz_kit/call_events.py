@@ -22,6 +22,9 @@ TRANSCRIPTION_SEGMENT = "lk.segment_id"
 OUTCOME_ATTRIBUTE = "vobiz.outcome"
 # An agent participant that carries it is a watcher of the kit, not the agent on the phone.
 WATCHER_IDENTITY = "vobiz-watcher-"
+# The two that come into the call's room for a warm transfer: the target's phone, and who briefs it.
+TARGET_IDENTITY = "transfer-target-"
+BRIEFING_IDENTITY = "transfer-briefing-"
 
 Kind = Literal["status", "transcript", "tool", "transfer", "job", "error"]
 Status = Literal[
@@ -35,6 +38,11 @@ Status = Literal[
     "failed",
 ]
 OVER: frozenset[Status] = frozenset({"transferred", "ended", "failed"})
+
+
+def is_consulted(identity: str) -> bool:
+    """Whether a participant is there for a warm transfer: neither the caller nor the agent."""
+    return identity.startswith((TARGET_IDENTITY, BRIEFING_IDENTITY))
 
 
 @dataclass(frozen=True, slots=True)

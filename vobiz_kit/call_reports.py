@@ -11,7 +11,14 @@ from weakref import WeakKeyDictionary
 
 from vobiz_kit.asked import sip_ids
 from vobiz_kit.audit import record_outcome
-from vobiz_kit.call_events import OUTCOME_ATTRIBUTE, TOPIC, CallEvent, Kind, to_wire
+from vobiz_kit.call_events import (
+    OUTCOME_ATTRIBUTE,
+    TOPIC,
+    CallEvent,
+    Kind,
+    is_consulted,
+    to_wire,
+)
 from vobiz_kit.outcomes import DialOutcome, Outcome, TransferOutcome
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ class CallReport:
 
     def _on_phone(self, participant: rtc.Participant) -> None:
         status = participant.attributes.get("sip.callStatus", "")
-        if not status:
+        if not status or is_consulted(participant.identity):
             return
         if status != "hangup":
             self.last_status = status

@@ -23,6 +23,7 @@ from vobiz_kit.call_events import (
     CallEvent,
     Line,
     from_wire,
+    is_consulted,
 )
 from vobiz_kit.kit_log import log_to_file
 from vobiz_kit.outcomes import DialOutcome, Outcome, TransferOutcome
@@ -140,6 +141,8 @@ class RoomWatch:
     def _on_connected(self, participant: rtc.RemoteParticipant) -> None:
         from livekit.rtc import ParticipantKind
 
+        if is_consulted(participant.identity):
+            return
         if participant.kind == ParticipantKind.PARTICIPANT_KIND_SIP:
             self._sink.phone_seen(dict(participant.attributes), participant.identity)
         elif participant.kind == ParticipantKind.PARTICIPANT_KIND_AGENT:
@@ -149,6 +152,8 @@ class RoomWatch:
     def _on_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         from livekit.rtc import DisconnectReason, ParticipantKind
 
+        if is_consulted(participant.identity):
+            return
         if participant.kind == ParticipantKind.PARTICIPANT_KIND_SIP:
             reason = participant.disconnect_reason or DisconnectReason.UNKNOWN_REASON
             self._sink.phone_left(DisconnectReason.Name(reason))
@@ -158,6 +163,8 @@ class RoomWatch:
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         from livekit.rtc import ParticipantKind
 
+        if is_consulted(participant.identity):
+            return
         if participant.kind == ParticipantKind.PARTICIPANT_KIND_SIP:
             self._sink.phone_seen(dict(participant.attributes), participant.identity)
         elif participant.kind == ParticipantKind.PARTICIPANT_KIND_AGENT:

@@ -51,7 +51,7 @@ def _failed(happened: str, why: str, advice: str, retry: Retry) -> Meaning:
 
 MEANINGS: Mapping[str, Meaning] = {
     "completed": Meaning(
-        "{who} answered, and the carrier confirmed it.",
+        "{who} answered and is connected with the caller.",
         "",
         "The transfer target.",
         "Nothing to do.",
@@ -76,6 +76,18 @@ MEANINGS: Mapping[str, Meaning] = {
         "the call was declined.",
         "Do not ring again at once: somebody refused the call on purpose.",
         "other destination",
+    ),
+    "not_taken": _failed(
+        "{who} answered, was told who is waiting, and did not take the call.",
+        "they cannot take your call now.",
+        "Ask the people at {who} when they take calls. An answering machine does not decide.",
+        "other destination",
+    ),
+    "hung_up": _failed(
+        "{who} answered and hung up before the caller was connected.",
+        "they hung up before I could connect you.",
+        "Try again later; if it happens again, ask the people at {who} what they heard.",
+        "later",
     ),
     "not_in_service": _failed(
         "{who} is not in service.",

@@ -175,7 +175,11 @@ class DialOutcome(Outcome):
 
 @dataclass(frozen=True, repr=False)
 class TransferOutcome(Outcome):
-    """How a transfer ended: ``outcome.ok`` is True only if the carrier confirmed it."""
+    """How a transfer ended.
+
+    ``outcome.ok`` is True only if caller and target are connected: by the carrier, which has
+    confirmed it (cold), or at LiveKit (warm).
+    """
 
 
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from livekit.agents import JobContext, RunContext, StopResponse, ToolError, llm
 from pydantic import Field
@@ -19,12 +19,18 @@ from vobiz_kit.jobs import end_call, settings_of
 from vobiz_kit.outcomes import TransferOutcome, refused
 from vobiz_kit.policy import check_destination
 from vobiz_kit.settling import outlasted
+from vobiz_kit.warm_transfer import warm_transfer
 
 if TYPE_CHECKING:
     from vobiz_kit.settings import Settings
 
 _T = TypeVar("_T")
+Mode = Literal["cold", "warm"]
 
+_ANNOUNCEMENTS: dict[Mode, str] = {
+    "cold": "I am connecting you to {who} now.",
+    "warm": "One moment please, I am asking {who} to take your call.",
+}
 TRYING_NEXT = "I cannot reach them there. I am trying another line."
 E164_WORDS = "a phone number with + and country code, like +15550002222"
 
@@ -37,9 +43,11 @@ class _TransferTool(llm.ToolContext):
         settings: Whose trunk and directory; those that the job is served with if None.
         directory: The aliases that count; those of the settings if None.
         announcement: What the agent says before the transfer; ``{who}`` is the destination.
-            "" for nothing.
+            "" for nothing; words that fit the mode if None.
         ringing_timeout_s: Whole seconds that the target may take to answer.
     """
+
+    _mode: Mode = "cold"
 
     def __init__(
         self,
@@ -47,7 +55,7 @@ class _TransferTool(llm.ToolContext):
         settings: Settings | None = None,
         *,
         directory: Directory | None = None,
-        announcement: str = "I am connecting you to {who} now.",
+        announcement: str | None = None,
         ringing_timeout_s: int = 30,
     ) -> None:
         self._ctx = ctx
@@ -55,7 +63,7 @@ class _TransferTool(llm.ToolContext):
         if directory is None:
             directory = Directory.from_settings(self._settings)
         self._directory = directory
-        self._announcement = announcement
+        self._announcement = _ANNOUNCEMENTS[self._mode] if announcement is None else announcement
         self._ringing_timeout_s = ringing_timeout_s
         self._running: set[asyncio.Task[Any]] = set()
         self._describe()
@@ -78,7 +86,12 @@ class _TransferTool(llm.ToolContext):
             context.disallow_interruptions()
         await self._say(context, self._announcement.format(who=to.alias or "that number"))
         outcome = await asyncio.shield(
-            self._own(self._transfer(context, to, asked), f"transfer to {to}")
+            self._own(
+                self._warm(context, to)
+                if self._mode == "warm"
+                else self._transfer(context, to, asked),
+                f"transfer to {to}",
+            )
         )
         if not outcome.ok and outcome.name != "caller_hung_up":
             raise ToolError(outcome.told)
@@ -120,6 +133,18 @@ class _TransferTool(llm.ToolContext):
             self._own(self._settle(context, outcome), f"settle the transfer to {to}")
         return outcome
 
+    async def _warm(self, context: RunContext, to: Destination) -> TransferOutcome:
+        outcome = await warm_transfer(
+            self._ctx,
+            context.session,
+            self._settings,
+            to,
+            ringing_timeout_s=to.ringing_s or self._ringing_timeout_s,
+        )
+        if outcome.name == "caller_hung_up":
+            await end_call(self._ctx, "the caller hung up")
+        return outcome
+
     async def _settle(self, context: RunContext, undecided: TransferOutcome) -> None:
         """Tell the caller that nobody came, if nobody did; a caller who leaves ends the job."""
         if (settled := await outlasted(self._ctx.room, undecided)) is not None:
@@ -138,7 +163,27 @@ class TransferTools(_TransferTool):
     """``transfer_call(destination)``: to an alias of the directory, or to a number.
 
     Use it as ``Agent(tools=TransferTools(ctx, settings).flatten())``.
+
+    Args:
+        ctx: The job, of which the caller is transferred.
+        settings: Whose trunk and directory; those that the job is served with if None.
+        mode: "cold": the carrier connects the caller, and the agent leaves. "warm": the caller
+            waits on hold while the agent asks the target (`vobiz_kit.warm_transfer`).
+        **how: ``directory``, ``announcement`` and ``ringing_timeout_s``: the aliases that count,
+            what the agent says first (``{who}`` is the destination), and the whole seconds that
+            the target may take to answer.
     """
+
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings | None = None,
+        *,
+        mode: Mode = "cold",
+        **how: Any,
+    ) -> None:
+        self._mode = mode
+        super().__init__(ctx, settings, **how)
 
     @llm.function_tool
     async def transfer_call(self, context: RunContext, destination: str) -> None:

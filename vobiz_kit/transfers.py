@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vobiz_kit.call_events import is_consulted
 from vobiz_kit.outcomes import TransferOutcome, transfer_outcome
 
 if TYPE_CHECKING:
@@ -33,13 +34,34 @@ _lock = threading.Lock()
 
 
 def phone_in(room: rtc.Room) -> rtc.RemoteParticipant | None:
-    """The phone on the line: the room's SIP participant, None if there is none (any more)."""
+    """The phone on the line: the room's SIP participant, None if there is none (any more).
+
+    The phone of a warm transfer's target is not meant: it is there for the caller's sake.
+    """
     from livekit.rtc import ParticipantKind
 
     for participant in room.remote_participants.values():
-        if participant.kind == ParticipantKind.PARTICIPANT_KIND_SIP:
+        is_phone = participant.kind == ParticipantKind.PARTICIPANT_KIND_SIP
+        if is_phone and not is_consulted(participant.identity):
             return participant
     return None
+
+
+def caller_to_transfer(room: rtc.Room, who: str) -> rtc.RemoteParticipant | TransferOutcome:
+    """The caller's phone, or why there is nobody to transfer: only an answered call can be.
+
+    Args:
+        room: The call's room, connected.
+        who: The target's name for messages.
+    """
+    phone = phone_in(room)
+    if phone is None:
+        return TransferOutcome("caller_hung_up", who, evidence="no phone is in the room")
+    status = phone.attributes.get("sip.callStatus", "")
+    if status == "active":
+        return phone
+    name = "caller_hung_up" if status == "hangup" else "not_answered_yet"
+    return TransferOutcome(name, who, evidence=f"sip.callStatus is {status!r}")
 
 
 def is_transferring(room_name: str) -> bool:
@@ -67,14 +89,10 @@ async def cold_transfer(
     Returns:
         The outcome; never raises for what the carrier or LiveKit did.
     """
-    phone = phone_in(room)
-    if phone is None:
-        return TransferOutcome("caller_hung_up", who, evidence="no phone is in the room")
-    status = phone.attributes.get("sip.callStatus", "")
-    if status != "active":
-        name = "caller_hung_up" if status == "hangup" else "not_answered_yet"
-        return TransferOutcome(name, who, evidence=f"sip.callStatus is {status!r}")
-    with _claim(room.name) as claimed:
+    phone = caller_to_transfer(room, who)
+    if isinstance(phone, TransferOutcome):
+        return phone
+    with claim_transfer(room.name) as claimed:
         if not claimed:
             return TransferOutcome("transfer_in_progress", who)
         if (left_s := _acting_until.get(room.name, 0.0) - time.monotonic()) > 0:
@@ -82,7 +100,7 @@ async def cold_transfer(
             return TransferOutcome("transfer_in_progress", who, evidence=evidence)
         request = _request(room.name, phone.identity, uri, ringing_timeout_s)
         started = time.monotonic()
-        with _left(room, phone.identity) as left:
+        with leaving(room, phone.identity) as left:
             outcome = await _send(api, request, left, who)
         if outcome.name == "undecided":
             _remember(room.name)
@@ -102,7 +120,7 @@ async def stays(room: rtc.Room, seconds: float) -> bool:
     phone = phone_in(room)
     if phone is None:
         return False
-    with _left(room, phone.identity) as left:
+    with leaving(room, phone.identity) as left:
         try:
             await asyncio.wait_for(left.wait(), seconds)
         except TimeoutError:
@@ -174,7 +192,7 @@ async def _send(
 
 
 @contextmanager
-def _claim(room_name: str) -> Iterator[bool]:
+def claim_transfer(room_name: str) -> Iterator[bool]:
     """True if no other transfer of this call is going on in this process; holds the place."""
     with _lock:
         claimed = room_name not in _transferring
@@ -187,8 +205,8 @@ def _claim(room_name: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _left(room: rtc.Room, identity: str) -> Iterator[asyncio.Event]:
-    """An event that is set when the phone has left the call, by whatever way."""
+def leaving(room: rtc.Room, identity: str) -> Iterator[asyncio.Event]:
+    """An event that is set when that phone has left the call, by whatever way."""
     left = asyncio.Event()
 
     def on_disconnected(participant: rtc.RemoteParticipant) -> None:

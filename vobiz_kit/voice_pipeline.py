@@ -12,6 +12,7 @@ from vobiz_kit.directory import Directory
 
 if TYPE_CHECKING:
     from httpx import Request
+    from livekit.agents.voice.agent_session import SessionConnectOptions
     from openai import AsyncClient
 
     from vobiz_kit.settings import Settings
@@ -31,6 +32,21 @@ ENDPOINTING_MS = 300
 # Seconds from Deepgram's word that the sentence is finished to the agent's turn: it counts from
 # there and not from the last word (measured), so every bit of it is heard as a pause.
 MIN_DELAY_S = 0.1
+# How turns are taken on the telephone, by whatever services: arguments of an `AgentSession`.
+TURN_TAKING: dict[str, Any] = {
+    "turn_handling": {
+        "turn_detection": "stt",
+        "endpointing": {"min_delay": MIN_DELAY_S},
+        # "adaptive", the other mode, asks a model of LiveKit Cloud.
+        "interruption": {"mode": "vad"},
+    },
+    # The telephone network cancels echo. Warming up a canceller would make the agent deaf for
+    # the first three seconds of its greeting.
+    "aec_warmup_duration": None,
+    # The session would wait 2 s for a last transcript when the caller is gone, and the job
+    # would live on for as long.
+    "session_close_transcript_timeout": 0.0,
+}
 
 # How long a service that does not answer is waited for: the plugins' own 10 s for the model and
 # 30 s for the voice, three times over, would be silence on the phone. The first try again comes
@@ -59,8 +75,7 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
         SettingsError: a key is missing.
     """
     settings.require("OPENAI_API_KEY", "DEEPGRAM_API_KEY")
-    from livekit.agents import APIConnectOptions, get_job_context
-    from livekit.agents.voice.agent_session import SessionConnectOptions
+    from livekit.agents import get_job_context
     from livekit.plugins import deepgram, openai
 
     client = _openai_client(settings)
@@ -84,32 +99,29 @@ def voice_pipeline(settings: Settings) -> dict[str, Any]:
         job.add_shutdown_callback(close_services)
         if (care := care_of(job)) is not None:
             care.watch_services(stt, llm, tts)
+    return {
+        "stt": stt,
+        "llm": llm,
+        "tts": tts,
+        **TURN_TAKING,
+        "conn_options": patience(),
+    }
+
+
+def patience() -> SessionConnectOptions:
+    """For how long a session tries again what a service does not answer."""
+    from livekit.agents import APIConnectOptions
+    from livekit.agents.voice.agent_session import SessionConnectOptions
+
     answering = APIConnectOptions(
         max_retry=3, retry_interval=ANSWER_RETRY_S, timeout=ANSWER_WITHIN_S
     )
     hearing = APIConnectOptions(
         max_retry=3, retry_interval=HEARING_RETRY_S, timeout=HEARING_WITHIN_S
     )
-    return {
-        "stt": stt,
-        "llm": llm,
-        "tts": tts,
-        "turn_handling": {
-            "turn_detection": "stt",
-            "endpointing": {"min_delay": MIN_DELAY_S},
-            # "adaptive", the other mode, asks a model of LiveKit Cloud.
-            "interruption": {"mode": "vad"},
-        },
-        # The telephone network cancels echo. Warming up a canceller would make the agent deaf for
-        # the first three seconds of its greeting.
-        "aec_warmup_duration": None,
-        # The session would wait 2 s for a last transcript when the caller is gone, and the job
-        # would live on for as long.
-        "session_close_transcript_timeout": 0.0,
-        "conn_options": SessionConnectOptions(
-            stt_conn_options=hearing, llm_conn_options=answering, tts_conn_options=answering
-        ),
-    }
+    return SessionConnectOptions(
+        stt_conn_options=hearing, llm_conn_options=answering, tts_conn_options=answering
+    )
 
 
 def _openai_client(settings: Settings) -> AsyncClient:

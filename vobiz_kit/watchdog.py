@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vobiz_kit.asked import Asked
-from vobiz_kit.call_events import WATCHER_IDENTITY
+from vobiz_kit.call_events import WATCHER_IDENTITY, is_consulted
 from vobiz_kit.caller_care import FALLBACK
 from vobiz_kit.dial_limits import DialLimits
 from vobiz_kit.errors import NumberRefused
@@ -78,8 +78,9 @@ class _Case:
 def forsaken(participants: Iterable[ParticipantInfo]) -> Forsaken | None:
     """The caller of a room whom nobody serves, or None.
 
-    Two phones talk to each other and need no agent, a person who has joined by browser is somebody
-    to talk to, and a phone that still rings has not been answered.
+    Two phones talk to each other and need no agent, a warm transfer looks after itself, a person
+    who has joined by browser is somebody to talk to, and a phone that still rings has not been
+    answered.
 
     Args:
         participants: Everybody in the room, as LiveKit's server API lists them.
@@ -88,6 +89,8 @@ def forsaken(participants: Iterable[ParticipantInfo]) -> Forsaken | None:
 
     phones, dead = [], []
     for one in participants:
+        if is_consulted(one.identity):
+            return None
         if one.kind == ParticipantInfo.Kind.SIP:
             phones.append(one)
         elif one.kind == ParticipantInfo.Kind.AGENT:

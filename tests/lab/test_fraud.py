@@ -211,7 +211,11 @@ async def test_a_call_that_we_place_is_in_the_log_from_asking_to_its_end(
 
     failing = await place_call("+15550004404", settings)
     await failing.wait_for("failed", within=20)
-    outcome = [e for e in read_audit() if e["room"] == failing.room][-1]
+    deadline = time.monotonic() + 5
+    while not (ended := [e for e in read_audit() if "outcome" in e and e["room"] == failing.room]):
+        assert time.monotonic() < deadline, "no outcome in the audit log"
+        await asyncio.sleep(0.02)
+    (outcome,) = ended
     assert (outcome["outcome"], outcome["sip_status"]) == ("not_in_service", 404)
 
 

@@ -94,7 +94,7 @@ async def test_the_agent_does_not_leave_before_a_transfer_is_decided(
     monkeypatch.setattr(caller_care, "_LOOK_EVERY_S", 0.001)
     ctx = job()
     care = care_for(ctx, cloud_settings())
-    with transfers._claim(ctx.room.name):
+    with transfers.claim_transfer(ctx.room.name):
         giving_up = asyncio.ensure_future(care.give_up("ValueError: oops"))
         await asyncio.wait({giving_up}, timeout=0.05)
         assert ctx.done == []
@@ -106,7 +106,7 @@ async def test_the_agent_does_not_leave_before_a_transfer_is_decided(
 async def test_nothing_goes_on_when_the_job_is_over() -> None:
     ctx = job()
     care = care_for(ctx, cloud_settings())
-    with transfers._claim(ctx.room.name):
+    with transfers.claim_transfer(ctx.room.name):
         giving_up = asyncio.ensure_future(care.give_up("ValueError: oops"))
         await asyncio.sleep(0)
         await care.aclose()

@@ -500,3 +500,57 @@ def test_no_schema_is_too_odd_to_be_read(schema: Any) -> None:
     for choice in ("auto", "required"):
         answer = say("Transfer me to a.", odd, tool_choice=choice)
         assert answer.content or answer.call
+
+
+ACCEPT = tool("accept_call", "Put the caller through: this person takes the call.")
+DECLINE = tool("decline_call", "Do not put the caller through.")
+ASKED = "I have a caller on hold for you. Will you take the call?"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Yes.",
+        "Sure, put them through.",
+        "Okay, I'll take it.",
+        "Yes please, go ahead.",
+        "I can take the call now.",
+        "Oh hello there, well, you can connect me to them.",
+    ],
+)
+def test_who_is_asked_to_take_a_call_and_agrees_gets_the_tool_that_accepts(said: str) -> None:
+    assert called(say(said, ACCEPT, DECLINE, before=ASKED)) == ("accept_call", {})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No.",
+        "No, not now, I am in the middle of something else here.",
+        "Sorry, I can't take it.",
+        "I am busy.",
+        "Please don't put them through.",
+        "Ask them to call back tomorrow.",
+    ],
+)
+def test_who_is_asked_to_take_a_call_and_refuses_gets_the_tool_that_declines(said: str) -> None:
+    assert called(say(said, ACCEPT, DECLINE, before=ASKED)) == ("decline_call", {})
+
+
+def test_a_question_about_the_caller_is_neither_yes_nor_no() -> None:
+    instructions = "You talk with a colleague.\nThe caller's number is +15550009999."
+    answered = say(
+        "What is the caller's number?", ACCEPT, DECLINE, instructions=instructions, before=ASKED
+    )
+    assert answered.call is None
+    assert "+15550009999" in answered.content
+
+
+def test_a_tool_that_declines_a_transfer_transfers_nobody() -> None:
+    (declines,) = read_tools([tool("decline_transfer", "The person does not want to talk.")])
+    assert declines.purpose is Purpose.DECLINE
+    assert say("Transfer me to billing", ENUM, DECLINE).call is not None
+
+
+def test_without_such_tools_yes_and_no_are_small_talk_as_before() -> None:
+    assert say("No.", END).call is None

@@ -231,3 +231,18 @@ async def test_the_announcement_can_be_worded_or_left_out() -> None:
     with pytest.raises(StopResponse):
         await ask(quiet, "sales", run)
     assert run.said == ["One moment, sales is next."]
+
+
+def test_cold_and_warm_look_alike_to_the_model() -> None:
+    assert schema(make(FakeSip(), mode="warm")[1]) == schema(make(FakeSip())[1])
+
+
+async def test_a_warm_transfer_is_announced_as_one_and_passes_the_policy_first() -> None:
+    job, tools = make(FakeSip(None), FakePhone("hangup"), mode="warm")
+    run = FakeRun()
+    with pytest.raises(ToolError, match="I can connect you to"):
+        await ask(tools, "the moon", run)
+    with pytest.raises(ToolError, match="I cannot connect you to our own number"):
+        await ask(tools, "+15550001000", run)  # our own number
+    assert run.said == []
+    assert job.done == []

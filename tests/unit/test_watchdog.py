@@ -52,7 +52,9 @@ def test_an_agent_whose_process_was_killed_serves_nobody(killed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["", "nonsense", "[]", "7", own_mark(), '["another machine", 1, 0]']
+    "mark",
+    ["", "nonsense", "[]", "7", own_mark(), '["another machine", 1, 0]'],
+    ids=["none", "nonsense", "empty", "number", "this process", "another machine"],
 )
 def test_an_agent_that_may_live_serves_its_caller(mark: str) -> None:
     assert not is_dead(mark)
@@ -232,6 +234,6 @@ async def test_rooms_of_other_prefixes_are_never_touched() -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_a_call_that_is_being_transferred_is_left_alone() -> None:
     api = livekit(phone())
-    with transfers._claim("vobiz-in-1"):
+    with transfers.claim_transfer("vobiz-in-1"):
         await dog(api).sweep()
     assert api.done == []

@@ -30,6 +30,8 @@ _QUESTION = phrases(
     "when, where, what, what's, how, which, why, do you, does, are you, is it, is there, "
     "who are, can i park"
 )
+# What a caller is told of a tool is its name.
+_NAMED = (Purpose.OTHER, Purpose.ACCEPT, Purpose.DECLINE)
 _SMALL_TALK = {
     "repeat": phrases("repeat, say that again, pardon, what did you say, didn't hear"),
     "help": phrases("can you help, need help, need some help, what can you do, help me"),
@@ -93,6 +95,7 @@ def _to_user(scene: Scene) -> Reply:
         return Reply(call=call)
     asks = contains_phrase(words, _QUESTION) is not None
     steps = (
+        lambda: tool_calls.consent(scene),
         lambda: tool_calls.transfer(scene, firmly=True),
         lambda: answer(scene.said, scene.instructions) if asks else None,
         lambda: tool_calls.other(scene),
@@ -134,7 +137,7 @@ def _abilities(scene: Scene) -> str:
             options = scene.options(parameter)
             known = f"I can connect you to {joined(options)}."
             return known if options else whom(scene, parameter)
-    names = [t.name.replace("_", " ") for t in scene.tools if t.purpose is Purpose.OTHER]
+    names = [t.name.replace("_", " ") for t in scene.tools if t.purpose in _NAMED]
     return f"I can do this for you: {joined(names)}." if names else "What can I do for you?"
 
 

@@ -13,7 +13,9 @@ from vobiz_kit.lab.speech.tool_schema import Parameter, Purpose, Tool, listed_op
 from vobiz_kit.lab.speech.utterances import (
     ALIKE,
     ALIKE_ALONE,
+    accepts,
     asks_transfer,
+    declines,
     is_farewell,
     is_only,
     is_refusal,
@@ -163,6 +165,20 @@ def end_call(scene: Scene) -> Call | None:
     for tool in scene.tools:
         if tool.purpose is Purpose.END_CALL and is_farewell(scene.words):
             return Call(tool.name, _filled(scene, tool))
+    return None
+
+
+def consent(scene: Scene) -> Call | str | None:
+    """The call of a tool that takes a yes or a no ("accept_call", "decline_offer"), or None.
+
+    A question is neither: "Can you tell me who is calling?".
+    """
+    if scene.said.rstrip().endswith("?"):
+        return None
+    for purpose, says in ((Purpose.DECLINE, declines), (Purpose.ACCEPT, accepts)):
+        for tool in scene.tools:
+            if tool.purpose is purpose and says(scene.words):
+                return _complete(scene, tool, {})
     return None
 
 

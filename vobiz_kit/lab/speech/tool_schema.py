@@ -20,12 +20,16 @@ class Purpose(Enum):
 
     TRANSFER = "transfer"
     END_CALL = "end the call"
+    ACCEPT = "say yes to what was asked"
+    DECLINE = "say no to what was asked"
     OTHER = "other"
 
 
 _TRANSFER = ("transfer", "connect", "forward", "reroute", "route", "escalate", "hand over", "refer")
 _END = ("end", "hang", "hangup", "finish", "terminate", "close")
 _CALL = ("call", "conversation", "session", "up", "phone")
+_ACCEPT = ("accept", "approve", "agree")
+_DECLINE = ("decline", "reject", "refuse", "deny")
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 _DEEPEST = 8
 _NUMBER_WORDS = ("phone", "telephone", "phone number", "e 164", "e164", "number", "tel", "msisdn")
@@ -114,6 +118,11 @@ def _purpose(name: str, description: str) -> Purpose:
     # The name first: a description of "end the call" may speak of transfers, and the reverse.
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
     first = re.split(r"[.\n]", description, maxsplit=1)[0]
+    # "decline_transfer" transfers nobody: the first word of the name is what the tool does.
+    does = words_of(spaced)[:1]
+    for purpose, verbs in ((Purpose.ACCEPT, _ACCEPT), (Purpose.DECLINE, _DECLINE)):
+        if does and does[0] in verbs:
+            return purpose
     for words in (words_of(spaced), words_of(first)):
         if contains_phrase(words, [*_TRANSFER, *(f"{verb}s" for verb in _TRANSFER)]) is not None:
             return Purpose.TRANSFER

@@ -43,6 +43,16 @@ _YES = phrases(
     "yes, yeah, yep, yup, sure, please do, ok, okay, of course, go ahead, correct, alright, "
     "all right, absolutely, definitely, do that, that's right, please"
 )
+# How people take or refuse a call that they are asked to take, beside yes and no.
+_TAKES = phrases(
+    "put * through, connect me, connect us, i'll take, i will take, i can take, i'm happy to, "
+    "i'd be happy to, send * over, pass * on, hand * over, let me talk to, i'll talk to, "
+    "i will talk to, go ahead, transfer * to me"
+)
+_REFUSES = phrases(
+    "can't, cannot, can not, busy, not now, not right now, not available, unavailable, won't, "
+    "in a meeting, no time, don't have time, another time, call back, later, rather not"
+)
 _NO = phrases("no, nope, nah, not now, no thanks, please don't, never mind, nevermind")
 
 #: From this likeness on a word is taken for the name of a destination, if a transfer is asked for.
@@ -91,6 +101,19 @@ def is_yes(words: Sequence[str]) -> bool:
 def is_no(words: Sequence[str]) -> bool:
     """Whether a short answer declines."""
     return len(words) <= 6 and contains_phrase(words[:3], _NO) is not None
+
+
+def accepts(words: Sequence[str]) -> bool:
+    """Whether somebody who was asked to do something, such as to take a call, says yes."""
+    if declines(words):
+        return False
+    return is_yes(words) or contains_phrase(words, _TAKES) is not None
+
+
+def declines(words: Sequence[str]) -> bool:
+    """Whether somebody who was asked to do something, such as to take a call, says no."""
+    begins_with_no = contains_phrase(words[:2], _NO) is not None
+    return begins_with_no or is_refusal(words) or contains_phrase(words, _REFUSES) is not None
 
 
 def mentioned(words: Sequence[str], options: Sequence[str], alike: float) -> list[str]:
