@@ -10,9 +10,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+import uuid
 from functools import cache
+from pathlib import Path
 
 import psutil
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux; anew with each boot
 
 PROCESS_ATTRIBUTE = "vobiz.process"
 
@@ -46,4 +50,6 @@ def is_dead(mark: str) -> bool:
 
 @cache
 def _machine() -> str:
-    return f"{socket.gethostname()} {psutil.boot_time():.0f}"
+    # Not the time of the boot, which is worked out anew and moves by a second now and then.
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.is_file() else f"{uuid.getnode():x}"
+    return f"{socket.gethostname()} {boot}"

@@ -30,7 +30,7 @@ from vobiz_kit.settings import Settings
 from vobiz_kit.voice_pipeline import voice_pipeline
 from vobiz_kit.watchdog import watch
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.breakage]
 _log = logging.getLogger(__name__)
 
 Phone = Any
@@ -211,17 +211,17 @@ async def test_a_worker_killed_in_a_transfer_that_is_declined_loses_nobody(
         await ring(caller, settings)
         with pytest.warns(AnotherAgentWarning):
             agent = await serve(entrypoint, settings)
-        await caller.says("Please transfer me to billing")
-        await target.wait_until("ringing", within=20)
-        killed = await seconds_recorded(caller)
-        process.kill()
-        await caller.hears("we were interrupted", within=20)
-        await target.hang_up()
-        await caller.says("Are you still there?")
-        await caller.hears(within=20)
-        assert (await caller.status())["state"] == "talking"
-        await is_never_silent(caller, after=killed)
-        await agent.aclose()
+        async with agent:
+            await caller.says("Please transfer me to billing")
+            await target.wait_until("ringing", within=20)
+            killed = await seconds_recorded(caller)
+            process.kill()
+            await caller.hears("we were interrupted", within=20)
+            await target.hang_up()
+            await caller.says("Are you still there?")
+            await caller.hears(within=20)
+            assert (await caller.status())["state"] == "talking"
+            await is_never_silent(caller, after=killed)
 
 
 async def test_a_caller_whom_no_agent_takes_is_handed_to_the_fallback(

@@ -210,7 +210,7 @@ async def test_a_target_that_says_no_leaves_the_caller_with_the_agent_which_says
     await billing.hears("will you take the call", within=30)
     await billing.says("No, not now")
     await billing.hears("I will tell them", within=20)
-    await caller.hears("take your call now", within=20)
+    await caller.hears("I could not connect you to billing", within=20)
     await billing.wait_until("ended", within=5)
     assert call.status == "active"
     assert call.outcome is not None
