@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help lab test test-unit test-care test-matrix lint lock bench clean
+.PHONY: help lab test test-unit test-quiet test-matrix lint lock bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -17,15 +17,15 @@ help: ## What can be made
 lab: $(INSTALLED) ## The lab and JupyterLab on the first notebook (ARGS=--no-browser on a server)
 	@$(BIN)/vobiz-kit lab notebooks -- $(ARGS)
 
-# Three at a time, a file each, with a lab of its own: calls are mostly waiting for people to speak.
+# Two at a time, a file each, with a lab of its own: calls are mostly waiting for people to speak.
 test: $(INSTALLED) lint ## Lint, types, unit tests, the real stack, every notebook
 	@$(BIN)/vobiz-kit lab build
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --nbmake tests notebooks \
-	  -m "not breakage" $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --nbmake tests notebooks \
+	  -m "not quiet" $(ARGS)
 
-test-care: $(INSTALLED) ## What callers hear when the agent's side breaks; alone, since it measures silences
+test-quiet: $(INSTALLED) ## What needs the machine for itself: the agent breaks, warm transfers, spoken tricks
 	@$(BIN)/vobiz-kit lab build
-	@$(BIN)/pytest tests/lab -m breakage $(ARGS)
+	@$(BIN)/pytest tests/lab -m quiet $(ARGS)
 
 test-unit: $(INSTALLED) ## The fast tests of pure logic
 	@$(BIN)/pytest tests/unit $(ARGS)

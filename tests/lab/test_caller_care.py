@@ -30,7 +30,7 @@ from vobiz_kit.settings import Settings
 from vobiz_kit.voice_pipeline import voice_pipeline
 from vobiz_kit.watchdog import watch
 
-pytestmark = [pytest.mark.lab, pytest.mark.breakage]
+pytestmark = [pytest.mark.lab, pytest.mark.quiet]
 _log = logging.getLogger(__name__)
 
 Phone = Any

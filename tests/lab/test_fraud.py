@@ -149,6 +149,7 @@ SPOKEN = [
 ]
 
 
+@pytest.mark.quiet
 async def test_nobody_talks_the_agent_into_it(
     agent: ServedAgent, caller: Phone, settings: Settings
 ) -> None:

@@ -227,7 +227,7 @@ async def test_a_target_that_rings_too_long_is_given_up_and_nobody_is_asked_for_
     call = await ring(agent, caller, settings)
     slow = Directory({"slow": callee.number}, ringing_s={"slow": 2})
     outcome = await call.transfer("slow", directory=slow)
-    assert outcome.name == "undecided"
+    assert outcome.name == "undecided", outcome
     assert outcome.seconds < 4
     assert call.status == "active"
     again = await call.transfer("billing")

@@ -30,7 +30,7 @@ from vobiz_kit.settings import Settings
 from vobiz_kit.tools import TransferTools
 from vobiz_kit.warm_transfer import warm_transfer
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.quiet]
 
 T = TypeVar("T")
 Phone = Any
