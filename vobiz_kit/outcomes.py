@@ -49,6 +49,7 @@ _TEXTS = (
     ("no auth header", "authentication", "authentication"),
     # The REFER may have reached the carrier all the same, and the carrier may act on it.
     ("transaction failed to complete", "unreachable", "undecided"),
+    ("refer canceled", "unknown", "undecided"),
     ("fail to resolve target", "unreachable", "unreachable"),
     ("connection refused", "unreachable", "unreachable"),
     ("dial err", "unreachable", "unreachable"),
@@ -278,6 +279,8 @@ def _by_text(error: Exception, *, transfer: bool) -> str:
         if fragment in text:
             return for_transfer if transfer else for_call
     code = getattr(error, "code", "")
+    if transfer and code == "canceled":  # a deadline of the servers: what has been sent may act
+        return "undecided"
     return "livekit_refused" if code == "unauthenticated" else "unknown"
 
 

@@ -85,6 +85,8 @@ def test_a_refused_refer_is_the_carriers_word_and_not_the_targets(status: int, n
         ),
         ("deadline_exceeded", "request timed out", "unreachable", "undecided"),
         ("canceled", "sip request timed out", "unreachable", "undecided"),
+        ("unknown", "refer canceled", "unknown", "undecided"),
+        ("canceled", "context canceled", "unknown", "undecided"),
         ("not_found", "requested sip trunk does not exist", "no_trunk", "no_trunk"),
         ("not_found", "participant does not exist", "caller_hung_up", "caller_hung_up"),
         (
