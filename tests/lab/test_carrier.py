@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import numpy as np
 import pytest
+from aiosipua import Registration, RegistrationState
 from livekit import api, rtc
 from livekit.protocol.sip import SIPOutboundTrunkInfo
 
@@ -245,8 +246,17 @@ async def stand(lab: Lab) -> AsyncIterator[Stand]:
                 (LOOPBACK, config.carrier_sip_port),
                 password=config.softphone_password,
             )
-            stack.callback(registration.unregister)
+            stack.push_async_callback(put_away, registration)
         yield Stand(config, livekit, phones, http, participant, outbound.sip_trunk_id)
+
+
+async def put_away(registration: Registration) -> None:
+    """Unregister a phone, and see it done: the carrier asks for the password first.
+
+    Otherwise the number would be rung where nobody is, for as long as the registration lasts.
+    """
+    registration.unregister()
+    await until(lambda: registration.state is RegistrationState.UNREGISTERED)
 
 
 async def clear_inbound(livekit: api.LiveKitAPI) -> None:
